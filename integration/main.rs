@@ -1,0 +1,2 @@
+//! The built program in real namespaces, against real clients.
+#![cfg(test)]

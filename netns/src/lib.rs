@@ -1,0 +1,1 @@
+//! Starts a command in a namespace.

@@ -1,0 +1,3 @@
+//! The long-lived process.
+
+pub mod protocol;

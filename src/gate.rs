@@ -1,0 +1,222 @@
+//! The one seam between bytes and secrets.
+//!
+//! The interceptor moves bytes and knows no vault, no provider and no policy; the broker knows all
+//! of those and moves no bytes. They meet here: the interceptor asks a [`Gate`] what may happen to a
+//! connection and to each request on it, does exactly that, and reports what came of it.
+//!
+//! Any error on the way to a [`Verdict`] is a [`Verdict::Deny`]; there is no "allow on failure".
+
+use std::{
+    fmt,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderName, HeaderValue, Method, request::Parts};
+use secrecy::SecretString;
+
+use crate::scrub::Scrubber;
+
+/// Where a connection is going: the name the agent asked for and the port it dialled.
+///
+/// `host` is lower-case, without a trailing dot; an IPv6 literal has no brackets. It is the name that
+/// is resolved, dialled and verified, and so the only name a credential may follow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// DNS name or IP literal.
+    pub host: Arc<str>,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// What may happen to a connection, decided before any handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Terminate TLS and ask about every request.
+    Intercept,
+    /// Pass the bytes through, still encrypted.
+    Splice,
+    /// Close it.
+    Refuse(Denial),
+}
+
+/// Why something was refused: for the agent, the audit log and the person who reads either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Stable machine-readable code, such as `egress-refused`.
+    pub code: &'static str,
+    /// One sentence saying what was refused.
+    pub reason: String,
+    /// A command that would change it, if there is one.
+    pub hint: Option<String>,
+    /// HTTP status for the agent: 403 unless another says more (401 where a login is needed).
+    pub status: u16,
+}
+
+/// What is known of a request before it is sent on. Holds no secret: no header, no query string.
+#[derive(Clone, Debug)]
+pub struct RequestFacts {
+    /// Request method.
+    pub method: Method,
+    /// The connection's target; the request's authority has been checked against it.
+    pub target: Target,
+    /// Path without the query, as it will be sent.
+    pub path: String,
+}
+
+/// What may happen to a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Answer it here with the denial's status and a problem document (RFC 9457).
+    Deny(Denial),
+    /// Send it on as it is.
+    Forward,
+    /// Send it on with a credential.
+    Inject(Injection),
+}
+
+/// A credential turned into request changes. Cheap to clone: everything in it is shared.
+#[derive(Clone, Debug)]
+pub struct Injection {
+    /// `provider/connection`, for the audit log.
+    pub connection: Arc<str>,
+    /// Applied in order. Removals of the agent's own values come first.
+    pub changes: Arc<[Change]>,
+    /// Finds the injected secrets in what comes back.
+    pub scrubber: Arc<Scrubber>,
+}
+
+/// One change to a request head.
+pub enum Change {
+    /// Remove every header of this name.
+    RemoveHeader(HeaderName),
+    /// Set a header; the value is marked sensitive.
+    SetHeader(HeaderName, HeaderValue),
+    /// Remove every query parameter of this name and append one with this value (percent-encoded on
+    /// the wire).
+    SetQuery {
+        /// Parameter name, unencoded.
+        name: String,
+        /// Parameter value, unencoded.
+        value: SecretString,
+    },
+    /// Remove every cookie of this name and append one with this value.
+    SetCookie {
+        /// Cookie name.
+        name: String,
+        /// Cookie value.
+        value: SecretString,
+    },
+    /// Replace the rest of the path segment that follows `prefix` at the start of the path:
+    /// with the prefix `/bot`, `/botXYZ/getMe` becomes `/bot<value>/getMe`. A path that does not
+    /// start with the prefix is left alone.
+    SetPathSegment {
+        /// Literal start of the path, beginning with `/`.
+        prefix: String,
+        /// Replacement, unencoded.
+        value: SecretString,
+    },
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RemoveHeader(name) => write!(f, "RemoveHeader({name})"),
+            Self::SetHeader(name, _) => write!(f, "SetHeader({name})"),
+            Self::SetQuery { name, .. } => write!(f, "SetQuery({name})"),
+            Self::SetCookie { name, .. } => write!(f, "SetCookie({name})"),
+            Self::SetPathSegment { prefix, .. } => write!(f, "SetPathSegment({prefix})"),
+        }
+    }
+}
+
+/// What a [`Record`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// One HTTP request.
+    Request,
+    /// One spliced connection.
+    Splice,
+    /// One connection closed without a request: refused, or not understood.
+    Connection,
+}
+
+/// What was decided, as the audit log says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Passed without a credential.
+    Forward,
+    /// Passed with a credential.
+    Inject,
+    /// Passed through undecrypted.
+    Splice,
+    /// Refused.
+    Deny,
+}
+
+/// What came of a request or connection. Exactly one is made for each; it holds no header value, no
+/// query string and no body.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// What it is about.
+    pub kind: RecordKind,
+    /// Where it went.
+    pub target: Target,
+    /// Request method, if it is a request.
+    pub method: Option<Method>,
+    /// Path without the query, if it is a request.
+    pub path: Option<String>,
+    /// What was decided.
+    pub decision: Decision,
+    /// `provider/connection` whose credential was injected.
+    pub connection: Option<Arc<str>>,
+    /// Status the agent got.
+    pub status: Option<u16>,
+    /// Code of the denial or failure, such as `upstream-refused`.
+    pub error: Option<&'static str>,
+    /// Body or tunnel bytes from the agent.
+    pub bytes_sent: u64,
+    /// Body or tunnel bytes to the agent.
+    pub bytes_received: u64,
+    /// When it began.
+    pub started: SystemTime,
+    /// From then until the last byte.
+    pub duration: Duration,
+}
+
+/// A boxed future that may be sent between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Decides for one run. Implemented by the broker; tests have their own.
+pub trait Gate: fmt::Debug + Send + Sync + 'static {
+    /// What may happen to a connection to `target`. `tls` says whether it began with a ClientHello:
+    /// only TLS can be intercepted, and a credential never travels without it.
+    fn admit(&self, target: &Target, tls: bool) -> Admission;
+
+    /// What may happen to a request. `head` is as the agent sent it (the headers authsome itself
+    /// defines included), so that the gate can see which placeholder was used.
+    fn authorize<'a>(
+        &'a self,
+        facts: &'a RequestFacts,
+        head: &'a Parts,
+    ) -> BoxFuture<'a, Verdict>;
+
+    /// Notes what came of it. Must not block.
+    fn record(&self, record: Record);
+
+    /// A name was given `address` by the run's DNS responder. Must not block.
+    fn named(&self, _name: &str, _address: SocketAddr) {}
+}

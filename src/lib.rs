@@ -1,0 +1,21 @@
+//! authsome runs an AI agent in its own network namespace, terminates the TLS connections that go to
+//! known providers, and puts the user's credential into each request. The agent never holds a secret.
+//!
+//! Layers, each knowing no other: [`vault`] (encrypted records), [`provider`] (service definitions),
+//! [`audit`] (what happened), [`scrub`] (secrets in what comes back). The [`broker`] composes them and
+//! is the [`gate::Gate`] the [`interceptor`] asks. [`daemon`] serves runs; [`commands`] are the verbs.
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod broker;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod daemon;
+pub mod gate;
+pub mod interceptor;
+pub mod output;
+pub mod paths;
+pub mod provider;
+pub mod scrub;
+pub mod vault;

@@ -1,0 +1,3 @@
+//! The `authsome` program.
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! Tests that need no namespace.
+#![cfg(test)]
