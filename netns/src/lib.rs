@@ -1,1 +1,54 @@
-//! Starts a command in a namespace.
+//! Starts a command in a namespace where every connection lands on our listeners.
+//!
+//! Linux only; elsewhere the crate is empty. It knows nothing of credentials, TLS or HTTP: a
+//! [`Spec`] is a command, ports, and paths to cover; what comes back are listening sockets.
+//!
+//! Three processes of the caller's own binary take part, all in the caller's process group, so that
+//! the terminal's signals reach the command as they would without us:
+//!
+//! ```text
+//! caller   Sandbox: spawn -> probe -> release -> wait_event, in the host's namespaces
+//! helper   `__netns`: makes the namespaces, routes, sockets and mounts; then waits for init
+//! init     `__netns init`: pid 1 inside; probes, drops every right, starts the command, reaps
+//! ```
+//!
+//! The network inside is one interface, `lo`, and two routes that make every address local. So a
+//! listener on port 443 *is* every server's port 443, and the local address of an accepted socket is
+//! the address that was dialled. Nothing is left on the host: whoever dies first, the kernel takes
+//! the rest away (`PR_SET_PDEATHSIG`, pid namespace, end of the control socket).
+//!
+//! How it fails: closed. Any step that cannot be done ends the attempt with an [`Error`] that names
+//! the step and, where something can be done about it, carries a hint. The command is started only
+//! by [`Sandbox::release`].
+
+#![cfg(target_os = "linux")]
+#![deny(unsafe_code)]
+
+mod check;
+mod control;
+mod error;
+mod helper;
+mod hidden;
+mod init;
+mod link;
+mod listen;
+mod message;
+mod mounts;
+mod privileges;
+mod probe;
+mod redirect;
+mod sandbox;
+mod signals;
+mod spec;
+mod sys;
+mod terminal;
+
+pub use self::{
+    check::{Check, check},
+    error::{Error, ProbeError, Step},
+    helper::{HELPER_ARGUMENT, helper_main},
+    hidden::default_hidden,
+    message::{ExitStatus, ListenerKind, ProbeReport},
+    sandbox::{Event, Listener, Prepared, Sandbox},
+    spec::{Credentials, File, Overlay, Spec},
+};

@@ -1,0 +1,110 @@
+//! Sockets and directories that lead out of a namespace, or to secrets, by the file system.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Of the system, wherever they exist: container engines and service managers start processes
+/// outside; name services and network managers carry names and data out.
+const SYSTEM: [&str; 28] = [
+    "/run/docker.sock",
+    "/run/docker",
+    "/run/podman",
+    "/run/containerd",
+    "/run/k3s",
+    "/run/crio",
+    "/run/buildkit",
+    "/run/libvirt",
+    "/run/lxd.socket",
+    "/run/incus",
+    "/var/lib/lxd/unix.socket",
+    "/var/lib/incus/unix.socket",
+    "/var/snap/lxd/common/lxd/unix.socket",
+    "/run/snapd.socket",
+    "/run/snapd-snap.socket",
+    "/run/dbus/system_bus_socket",
+    "/run/systemd/private",
+    "/run/systemd/io.systemd.ManagedOOM",
+    "/run/nscd",
+    "/run/avahi-daemon",
+    "/run/cups",
+    "/run/tailscale",
+    "/run/NetworkManager",
+    "/run/wpa_supplicant",
+    "/run/gssproxy",
+    "/run/keyrings",
+    "/run/screen",
+    "/run/host",
+];
+
+/// Of one user, in their `$XDG_RUNTIME_DIR`: the same, and agents that hold keys.
+const USER: [&str; 17] = [
+    "bus",
+    "dbus-1",
+    "systemd",
+    "docker.sock",
+    "docker",
+    "dockerd-rootless",
+    "podman",
+    "containerd",
+    "containerd-rootless",
+    "buildkit",
+    "libvirt",
+    "keyring",
+    "gnupg",
+    "gcr",
+    "p11-kit",
+    "doc",
+    "at-spi",
+];
+
+/// Name prefixes in `$XDG_RUNTIME_DIR`: editors and wallets that listen there.
+const USER_PREFIXES: [&str; 4] = ["vscode-", "kwallet", "kdeinit", "kde"];
+
+/// What is hidden from a command unless the user gives it back: paths that exist and should go into
+/// [`crate::Spec::hide`]. `uid` is the command's user, `runtime_dir` their `$XDG_RUNTIME_DIR`
+/// (`/run/user/<uid>` if there is none). What `$SSH_AUTH_SOCK` names is the caller's choice.
+#[must_use]
+pub fn default_hidden(uid: u32, runtime_dir: Option<&Path>) -> Vec<PathBuf> {
+    let runtime_dir =
+        runtime_dir.map_or_else(|| PathBuf::from(format!("/run/user/{uid}")), Path::to_owned);
+    let mut paths: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
+    paths.extend(USER.iter().map(|name| runtime_dir.join(name)));
+    paths.extend(starting_with(&runtime_dir, &USER_PREFIXES));
+    // Not the directory: what /etc/resolv.conf points to lies beside the sockets.
+    paths.extend(starting_with(Path::new("/run/systemd/resolve"), &["io.systemd.Resolve"]));
+    // A terminal multiplexer types into shells outside.
+    paths.push(format!("/tmp/tmux-{uid}").into());
+    paths.retain(|path| path.exists());
+    paths
+}
+
+fn starting_with(directory: &Path, prefixes: &[&str]) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            prefixes.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
+        })
+        .map(|entry| entry.path())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_exists_in_the_runtime_directory_is_hidden_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["bus", "vscode-git-1.sock", "pipewire-0"] {
+            fs::File::create(directory.path().join(name)).unwrap();
+        }
+        let hidden = default_hidden(u32::MAX, Some(directory.path()));
+        let ours: Vec<_> =
+            hidden.iter().filter_map(|path| path.strip_prefix(directory.path()).ok()).collect();
+        assert_eq!(ours, [Path::new("bus"), Path::new("vscode-git-1.sock")]);
+    }
+}

@@ -1,0 +1,168 @@
+//! What the command sees of the file system: some directories covered, some files replaced.
+//!
+//! Mounts made here cannot be taken away inside: the command has no capability, and a namespace
+//! nested in ours gets them locked (mount_namespaces(7)).
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirBuilder, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Component, Path, PathBuf},
+};
+
+use nix::mount::{MsFlags, mount};
+
+use crate::error::{Failure, InStep, Step};
+
+/// An empty file of the trust directory, put over hidden files and sockets.
+const NOTHING: &str = ".nothing";
+/// For files that a hidden directory's owner makes anew inside, such as another tmux's socket.
+const COVER_OPTIONS: &str = "size=16m";
+const NONE: Option<&str> = None;
+
+/// Everything that mounts are made from.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    /// Covered by a tmpfs with `files` in it.
+    pub(crate) trust_dir: &'a Path,
+    /// Relative path and contents.
+    pub(crate) files: Vec<(PathBuf, &'a [u8])>,
+    /// Relative source and target.
+    pub(crate) overlays: Vec<(PathBuf, PathBuf)>,
+    /// What is hidden.
+    pub(crate) hide: Vec<PathBuf>,
+    /// Hidden directories keep their owner: only root can say so.
+    pub(crate) keep_owner: bool,
+}
+
+impl Plan<'_> {
+    /// Makes the mounts. Returns what the user should know: overlays that could not be made.
+    pub(crate) fn carry_out(&self) -> Result<Vec<String>, Failure> {
+        let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC;
+        mount(NONE, "/", NONE, slave, NONE).in_step(Step::Propagation)?;
+        let cover = || Step::Cover { path: self.trust_dir.to_owned() };
+        let trust = fs::canonicalize(self.trust_dir).in_step(cover())?;
+        let sealed = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(Some("authsome"), &trust, Some("tmpfs"), sealed, Some("mode=0755"))
+            .in_step(cover())?;
+        for (path, contents) in &self.files {
+            write(&trust, path, contents).in_step(Step::Write { path: trust.join(path) })?;
+        }
+        write(&trust, Path::new(NOTHING), &[]).in_step(cover())?;
+        let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | sealed;
+        mount(NONE, &trust, NONE, read_only, NONE).in_step(cover())?;
+
+        let mut covered = BTreeSet::from([trust.clone()]);
+        let mut warnings = Vec::new();
+        for (source, target) in &self.overlays {
+            if let Err(error) = overlay(&trust.join(source), target, &mut covered) {
+                warnings.push(format!("cannot put a file over {}: {error}", target.display()));
+            }
+        }
+        for path in &self.hide {
+            self.hide(path, &trust, &mut covered).in_step(Step::Hide { path: path.clone() })?;
+        }
+        Ok(warnings)
+    }
+
+    fn hide(&self, path: &Path, trust: &Path, covered: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+        let Some((target, metadata)) = resolve(path)? else { return Ok(()) };
+        if target.starts_with(trust) || !covered.insert(target.clone()) {
+            return Ok(());
+        }
+        if !metadata.is_dir() {
+            return Ok(bind(&trust.join(NOTHING), &target)?);
+        }
+        let mut options = format!("{COVER_OPTIONS},mode={:o}", metadata.mode() & 0o7777);
+        if self.keep_owner {
+            options.push_str(&format!(",uid={},gid={}", metadata.uid(), metadata.gid()));
+        }
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        Ok(mount(Some("authsome"), &target, Some("tmpfs"), flags, Some(options.as_str()))?)
+    }
+}
+
+/// A `/proc` of the pid namespace this process is in.
+pub(crate) fn fresh_proc() -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    Ok(mount(Some("proc"), "/proc", Some("proc"), flags, NONE)?)
+}
+
+fn overlay(source: &Path, target: &Path, covered: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    let Some((target, _)) = resolve(target)? else { return Ok(()) };
+    if !covered.insert(target.clone()) {
+        return Ok(());
+    }
+    Ok(bind(source, &target)?)
+}
+
+/// A bind mount takes the flags of the mount it comes from: read-only, nosuid, nodev, noexec.
+fn bind(source: &Path, target: &Path) -> nix::Result<()> {
+    mount(Some(source), target, NONE, MsFlags::MS_BIND, NONE)
+}
+
+/// The path without symbolic links, and what is there; none if nothing is, or nothing we can reach:
+/// then neither can the command.
+fn resolve(path: &Path) -> io::Result<Option<(PathBuf, fs::Metadata)>> {
+    let found = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
+    match found {
+        Ok((metadata, path)) => Ok(Some((path, metadata))),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::PermissionDenied => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Writes a file that everyone may read, whatever the umask, and the directories above it.
+fn write(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
+    if !path.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a path inside the directory"));
+    }
+    let mut directory = root.to_owned();
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        directory.push(part);
+        match DirBuilder::new().mode(0o755).create(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => {
+                other?;
+                fs::set_permissions(&directory, Permissions::from_mode(0o755))?;
+            }
+        }
+    }
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o644).open(root.join(path))?;
+    file.write_all(contents)?;
+    file.set_permissions(Permissions::from_mode(0o644))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_cannot_leave_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in ["../x", "/x", "a/../../x"] {
+            let error = write(directory.path(), Path::new(path), b"").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{path}");
+        }
+    }
+
+    #[test]
+    fn files_are_readable_by_everyone() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), Path::new("a/b"), b"c").unwrap();
+        let mode = fs::metadata(directory.path().join("a/b")).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o644);
+    }
+
+    #[test]
+    fn what_is_missing_is_skipped() {
+        assert!(resolve(Path::new("/nonexistent/x")).unwrap().is_none());
+        assert!(resolve(Path::new("/dev/null/x")).unwrap().is_none());
+    }
+}

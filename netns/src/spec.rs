@@ -1,0 +1,67 @@
+//! What a caller asks for.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A command and the namespace to start it in.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    /// Program and arguments. A program without a slash is looked up in the `PATH` of `env`.
+    pub command: Vec<OsString>,
+    /// The command's whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Its working directory, entered after the mounts are made.
+    pub cwd: PathBuf,
+    /// What the interceptor's answer to the probe must contain.
+    pub run_id: String,
+    /// Whom the command runs as, for a caller that is root: then no user namespace is made. `None`:
+    /// a user namespace that maps the caller's uid and gid to themselves.
+    pub user: Option<Credentials>,
+    /// TCP ports that are caught for every address, IPv4 and IPv6. Port 53 is always caught, TCP
+    /// and UDP.
+    pub tcp_ports: Vec<u16>,
+    /// Redirect every other TCP port, loopback addresses excepted, to one more listener.
+    pub catch_all: bool,
+    /// Ports listened on at the namespace's loopback addresses only.
+    pub host_ports: Vec<u16>,
+    /// An existing directory, covered by a fresh read-only tmpfs: what it holds on the host is out
+    /// of reach inside, and `files` take its place.
+    pub trust_dir: PathBuf,
+    /// Files in `trust_dir`, mode 0644.
+    pub files: Vec<File>,
+    /// Files of `trust_dir` that are put over others, read-only.
+    pub overlays: Vec<Overlay>,
+    /// Directories covered by an empty tmpfs and files or sockets covered by an empty file. Those
+    /// that are missing, or out of the caller's reach, are skipped.
+    pub hide: Vec<PathBuf>,
+}
+
+/// A file to be made.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Path relative to [`Spec::trust_dir`], without `..`.
+    pub path: PathBuf,
+    /// What it holds. Readable by the command: no secret belongs here.
+    pub contents: Vec<u8>,
+}
+
+/// A file bound over another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Path of the new file relative to [`Spec::trust_dir`].
+    pub source: PathBuf,
+    /// Path that shows it; symbolic links are followed. Skipped if it does not exist.
+    pub target: PathBuf,
+}
+
+/// Whom a command runs as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Supplementary group ids, all of them.
+    pub groups: Vec<u32>,
+}
