@@ -1,1 +1,7 @@
 //! Placeholder.
+
+pub mod address;
+pub mod dns;
+pub mod inject;
+pub mod names;
+pub mod strict;
