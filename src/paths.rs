@@ -1,1 +1,574 @@
-//! Placeholder.
+//! Where things lie, and how files are made that nobody else may read.
+//!
+//! [`Home`] names every path under `$AUTHSOME_HOME`. The free functions create directories (0700) and
+//! files (0600) with those modes from the first moment: a `chmod` afterwards leaves a gap. They work
+//! under any umask, know nothing about what they store, and refuse what others could have touched.
+//!
+//! The home is not `~/.authsome`: that belongs to the earlier Python product and stays as it is.
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder, File, Metadata, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{geteuid, umask},
+};
+
+/// Longest path that fits into `sockaddr_un.sun_path` everywhere (macOS has 104 bytes with the final
+/// NUL, Linux 108; unix(7)).
+const SOCKET_PATH_MAX: usize = 103;
+
+/// Longest profile name: it is one file name, with room for suffixes.
+const PROFILE_NAME_MAX: usize = 64;
+
+/// A path that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Neither `AUTHSOME_HOME`, `XDG_DATA_HOME` nor `HOME` says where to put things.
+    #[error("no place for authsome's files: HOME is not set")]
+    NoHome,
+    /// A variable holds a relative path.
+    #[error("{variable} is not an absolute path: {}", path.display())]
+    Relative {
+        /// The variable.
+        variable: &'static str,
+        /// What it holds.
+        path: PathBuf,
+    },
+    /// The socket in this home would have a longer path than the kernel takes.
+    #[error("{} is too long for a socket", path.display())]
+    TooLong {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// A profile's name that is not a plain file name.
+    #[error("'{name}' is not a profile name")]
+    ProfileName {
+        /// The name.
+        name: String,
+    },
+    /// Not a directory, or not a regular file.
+    #[error("{} is not a {wanted}", path.display())]
+    WrongKind {
+        /// The path.
+        path: PathBuf,
+        /// `directory` or `regular file`.
+        wanted: &'static str,
+    },
+    /// Owned by somebody else.
+    #[error("{} belongs to user {owner}, not to user {wanted}", path.display())]
+    Owner {
+        /// The path.
+        path: PathBuf,
+        /// Its owner's uid.
+        owner: u32,
+        /// The uid it should have.
+        wanted: u32,
+    },
+    /// Group or others have rights.
+    #[error("{} is open to other users (mode {mode:04o})", path.display())]
+    Open {
+        /// The path.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// The bits it should have.
+        wanted: u32,
+    },
+    /// The system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// What would mend it: a command to type, or a sentence.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoHome => Some("set AUTHSOME_HOME to an absolute path".to_owned()),
+            Self::Relative { variable, .. } => Some(format!("set {variable} to an absolute path")),
+            Self::TooLong { .. } => Some("set AUTHSOME_HOME to a shorter path".to_owned()),
+            Self::ProfileName { .. } => Some(
+                "use letters, digits, '-', '_' and '.', not starting with '.', at most 64"
+                    .to_owned(),
+            ),
+            Self::Owner { path, wanted, .. } => {
+                Some(format!("sudo chown -R {wanted} {}", path.display()))
+            }
+            Self::Open { path, wanted, .. } => Some(format!("chmod {wanted:o} {}", path.display())),
+            Self::WrongKind { path, .. } => Some(format!("move {} away", path.display())),
+            Self::Io { .. } => None,
+        }
+    }
+}
+
+/// Result of this module.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The directory with everything authsome keeps for one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// `$AUTHSOME_HOME`, else `$XDG_DATA_HOME/authsome`, else `$HOME/.local/share/authsome`. `env`
+    /// looks a variable up; an empty one counts as absent (XDG Base Directory Specification).
+    /// Touches no disk.
+    ///
+    /// # Errors
+    /// [`Error::NoHome`], [`Error::Relative`], [`Error::TooLong`].
+    pub fn resolve(env: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        let home = lookup(&env, "HOME")?;
+        Self::choose(home.as_deref(), &env)
+    }
+
+    /// The same for a user whose home directory is `home_dir`, whatever `HOME` says: under sudo it
+    /// may be root's.
+    ///
+    /// # Errors
+    /// As [`Home::resolve`].
+    pub fn for_user(home_dir: &Path, env: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        Self::choose(Some(home_dir), &env)
+    }
+
+    fn choose(home: Option<&Path>, env: &impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        let root = if let Some(root) = lookup(env, "AUTHSOME_HOME")? {
+            root
+        } else if let Some(data) = lookup(env, "XDG_DATA_HOME")? {
+            data.join("authsome")
+        } else {
+            home.ok_or(Error::NoHome)?.join(".local/share/authsome")
+        };
+        let home = Self { root };
+        let socket = home.daemon_socket();
+        if socket.as_os_str().len() > SOCKET_PATH_MAX {
+            return Err(Error::TooLong { path: socket });
+        }
+        Ok(home)
+    }
+
+    /// Creates the home if it is missing and refuses one that others own or can look into.
+    ///
+    /// A symbolic link is followed (people move such directories to another disk) if the link is the
+    /// user's own; what it leads to must be as private as a directory would have to be.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`], [`Error::Owner`], [`Error::Open`], [`Error::Io`].
+    pub fn ensure(&self) -> Result<()> {
+        create_private_dir(&self.root)
+    }
+
+    /// Refuses a home that is not `uid`'s alone, and creates nothing: for root on behalf of a user.
+    ///
+    /// # Errors
+    /// As [`Home::ensure`]; also [`Error::Io`] if there is none.
+    pub fn check(&self, uid: u32) -> Result<()> {
+        check_private_dir(&self.root, uid)
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the user configured.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// The user's provider definitions.
+    #[must_use]
+    pub fn providers(&self) -> PathBuf {
+        self.root.join("providers")
+    }
+
+    /// The user's policies.
+    #[must_use]
+    pub fn policies(&self) -> PathBuf {
+        self.root.join("policies")
+    }
+
+    /// Agent keys.
+    #[must_use]
+    pub fn identities(&self) -> PathBuf {
+        self.root.join("identities")
+    }
+
+    /// The key that opens every profile's vault, unless the OS keyring has it.
+    #[must_use]
+    pub fn master_key(&self) -> PathBuf {
+        self.root.join("master.key")
+    }
+
+    /// One directory per profile.
+    #[must_use]
+    pub fn profiles(&self) -> PathBuf {
+        self.root.join("profiles")
+    }
+
+    /// A profile's vault.
+    ///
+    /// # Errors
+    /// [`Error::ProfileName`], so that a name can never lead out of the home.
+    pub fn vault(&self, profile: &str) -> Result<PathBuf> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if profile.is_empty()
+            || profile.len() > PROFILE_NAME_MAX
+            || profile.starts_with('.')
+            || !profile.chars().all(plain)
+        {
+            return Err(Error::ProfileName { name: profile.to_owned() });
+        }
+        Ok(self.profiles().join(profile).join("vault"))
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.root.join("audit.log")
+    }
+
+    /// Where the daemon listens.
+    #[must_use]
+    pub fn daemon_socket(&self) -> PathBuf {
+        self.root.join("daemon.sock")
+    }
+
+    /// Held by the one daemon of this home.
+    #[must_use]
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.root.join("daemon.lock")
+    }
+
+    /// What a daemon in the background says.
+    #[must_use]
+    pub fn daemon_log(&self) -> PathBuf {
+        self.root.join("daemon.log")
+    }
+}
+
+/// A variable that must hold an absolute path; empty counts as absent.
+fn lookup(
+    env: &impl Fn(&str) -> Option<OsString>,
+    variable: &'static str,
+) -> Result<Option<PathBuf>> {
+    match env(variable).filter(|value| !value.is_empty()).map(PathBuf::from) {
+        Some(path) if !path.is_absolute() => Err(Error::Relative { variable, path }),
+        other => Ok(other),
+    }
+}
+
+/// Lets no file or socket of this process be made for anybody else, whoever makes it (sled uses the
+/// default modes). The umask belongs to the whole process: to be called once, before any thread.
+pub fn private_umask() {
+    umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Creates a directory 0700, with missing parents alike; one that exists must be private already.
+///
+/// # Errors
+/// [`Error::WrongKind`], [`Error::Owner`], [`Error::Open`], [`Error::Io`].
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).or_else(|source| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            Err(Error::WrongKind { path: path.to_owned(), wanted: "directory" })
+        } else {
+            Err(Error::Io { action: "create", path: path.to_owned(), source })
+        }
+    })?;
+    check_private_dir(path, geteuid().as_raw())
+}
+
+fn check_private_dir(path: &Path, uid: u32) -> Result<()> {
+    let io = |source| Error::Io { action: "look at", path: path.to_owned(), source };
+    let link = fs::symlink_metadata(path).map_err(io)?;
+    // Whoever owns a link decides where it leads; root could do anything anyway.
+    if link.is_symlink() && link.uid() != uid && link.uid() != 0 {
+        return Err(Error::Owner { path: path.to_owned(), owner: link.uid(), wanted: uid });
+    }
+    let found = fs::metadata(path).map_err(io)?;
+    if !found.is_dir() {
+        return Err(Error::WrongKind { path: path.to_owned(), wanted: "directory" });
+    }
+    check_access(path, &found, uid, 0o700)
+}
+
+/// Refuses an open file that is not a regular file of this user's alone. Looking at the descriptor
+/// and not at the path leaves no moment for an exchange.
+///
+/// # Errors
+/// [`Error::WrongKind`], [`Error::Owner`], [`Error::Open`], [`Error::Io`].
+pub fn check_private_file(file: &File, path: &Path) -> Result<()> {
+    let found = file.metadata().map_err(|source| Error::Io {
+        action: "look at",
+        path: path.to_owned(),
+        source,
+    })?;
+    if !found.is_file() {
+        return Err(Error::WrongKind { path: path.to_owned(), wanted: "regular file" });
+    }
+    check_access(path, &found, geteuid().as_raw(), 0o600)
+}
+
+fn check_access(path: &Path, found: &Metadata, uid: u32, wanted: u32) -> Result<()> {
+    if found.uid() != uid {
+        return Err(Error::Owner { path: path.to_owned(), owner: found.uid(), wanted: uid });
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(Error::Open { path: path.to_owned(), mode, wanted });
+    }
+    Ok(())
+}
+
+/// Opens a private file for reading; `None` if there is none.
+///
+/// # Errors
+/// As [`check_private_file`]. A symbolic link is not followed.
+pub fn open_private(path: &Path) -> Result<Option<File>> {
+    // O_NONBLOCK: a fifo put there must not hold us up; it is refused below.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let opened = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path);
+    match opened {
+        Ok(file) => {
+            check_private_file(&file, path)?;
+            Ok(Some(file))
+        }
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Io { action: "open", path: path.to_owned(), source }),
+    }
+}
+
+/// Opens a private file for reading and appending, creating it 0600 if it is missing.
+///
+/// # Errors
+/// As [`check_private_file`]. A symbolic link is not followed.
+pub fn append_private(path: &Path) -> Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(flags.cast_signed())
+        .open(path)
+        .map_err(|source| Error::Io { action: "open", path: path.to_owned(), source })?;
+    check_private_file(&file, path)?;
+    Ok(file)
+}
+
+/// Replaces a file's contents: after a crash the old contents are there or the new, never a part.
+///
+/// # Errors
+/// [`Error::Io`]; the old file is then untouched.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    place(path, bytes, |temporary| fs::rename(temporary, path))
+}
+
+/// Creates a file with these contents, whole or not at all. Of two that try, one wins.
+///
+/// # Errors
+/// [`Error::Io`] with [`io::ErrorKind::AlreadyExists`] if something is there.
+pub fn create_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    // link(2) refuses an existing name, rename(2) would replace it.
+    place(path, bytes, |temporary| {
+        fs::hard_link(temporary, path)?;
+        fs::remove_file(temporary)
+    })
+}
+
+/// Writes a temporary file beside `path`, makes it durable, and lets `put` give it its name.
+fn place(path: &Path, bytes: &[u8], put: impl Fn(&Path) -> io::Result<()>) -> Result<()> {
+    let io = |source| Error::Io { action: "write", path: path.to_owned(), source };
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io(io::ErrorKind::InvalidInput.into()));
+    };
+    let mut salt = [0; 8];
+    getrandom::fill(&mut salt).map_err(|e| io(io::Error::other(e)))?;
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}.tmp", hex::encode(salt)));
+    let temporary = directory.join(temporary);
+
+    let written = (|| {
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        put(&temporary)?;
+        File::open(directory)?.sync_all()
+    })();
+    if written.is_err() {
+        // Nothing to do about a file that can't be removed; the first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn resolve(vars: &[(&str, &str)]) -> Result<Home> {
+        Home::resolve(|name| {
+            vars.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn authsome_home_wins_over_xdg_over_home() {
+        let all = [("AUTHSOME_HOME", "/a"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(resolve(&all).unwrap().root(), Path::new("/a"));
+        assert_eq!(resolve(&all[1..]).unwrap().root(), Path::new("/x/authsome"));
+        assert_eq!(resolve(&all[2..]).unwrap().root(), Path::new("/h/.local/share/authsome"));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_absent() {
+        let home = resolve(&[("AUTHSOME_HOME", ""), ("XDG_DATA_HOME", ""), ("HOME", "/h")]);
+        assert_eq!(home.unwrap().root(), Path::new("/h/.local/share/authsome"));
+    }
+
+    #[test]
+    fn without_any_variable_there_is_no_home() {
+        assert!(matches!(resolve(&[]), Err(Error::NoHome)));
+    }
+
+    #[test]
+    fn a_relative_home_is_refused_by_its_variable() {
+        let error = resolve(&[("AUTHSOME_HOME", "here"), ("HOME", "/h")]).unwrap_err();
+        assert_eq!(error.to_string(), "AUTHSOME_HOME is not an absolute path: here");
+    }
+
+    #[test]
+    fn a_home_too_long_for_its_socket_is_refused() {
+        let long = format!("/{}", "a".repeat(100));
+        assert!(matches!(resolve(&[("AUTHSOME_HOME", &long)]), Err(Error::TooLong { .. })));
+    }
+
+    #[test]
+    fn another_users_home_ignores_the_callers_home_variable() {
+        let home = Home::for_user(Path::new("/home/ada"), |name| {
+            (name == "HOME").then(|| OsString::from("/root"))
+        });
+        assert_eq!(home.unwrap().root(), Path::new("/home/ada/.local/share/authsome"));
+    }
+
+    #[test]
+    fn a_profile_name_cannot_lead_out_of_the_home() {
+        let home = resolve(&[("HOME", "/h")]).unwrap();
+        assert!(home.vault("work-2.b").unwrap().ends_with("profiles/work-2.b/vault"));
+        for name in ["", ".", "..", ".x", "a/b", "../a", "a\0", "é", &"a".repeat(65)] {
+            assert!(home.vault(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_home_and_its_new_parents_are_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("share/authsome");
+        Home { root: root.clone() }.ensure().unwrap();
+        assert_eq!((mode(&root), mode(&dir.path().join("share"))), (0o700, 0o700));
+    }
+
+    #[test]
+    fn a_home_open_to_others_is_refused_with_the_command_that_mends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let error = Home { root: dir.path().to_owned() }.ensure().unwrap_err();
+        assert!(matches!(error, Error::Open { mode: 0o750, .. }), "{error}");
+        assert_eq!(error.hint().unwrap(), format!("chmod 700 {}", dir.path().display()));
+    }
+
+    #[test]
+    fn a_home_of_another_user_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home { root: dir.path().join("home") };
+        home.ensure().unwrap();
+        home.check(geteuid().as_raw()).unwrap();
+        assert!(matches!(home.check(geteuid().as_raw() + 1), Err(Error::Owner { .. })));
+    }
+
+    #[test]
+    fn a_link_to_a_private_directory_is_followed_and_to_an_open_one_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        create_private_dir(&target).unwrap();
+        symlink(&target, &link).unwrap();
+        create_private_dir(&link).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(create_private_dir(&link), Err(Error::Open { .. })));
+    }
+
+    #[test]
+    fn a_file_in_the_homes_place_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = create_private_dir(file.path()).unwrap_err();
+        assert!(matches!(error, Error::WrongKind { wanted: "directory", .. }), "{error}");
+    }
+
+    #[test]
+    fn writing_replaces_the_file_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        write_private(&path, b"one").unwrap();
+        write_private(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn creating_never_replaces_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        create_private(&path, b"one").unwrap();
+        let error = create_private(&path, b"two").unwrap_err();
+        assert!(matches!(&error, Error::Io { source, .. }
+            if source.kind() == io::ErrorKind::AlreadyExists));
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn appending_makes_a_private_file_and_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("log"), dir.path().join("link"));
+        append_private(&path).unwrap().write_all(b"x").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        symlink(&path, &link).unwrap();
+        assert!(append_private(&link).is_err());
+        assert!(open_private(&link).is_err());
+    }
+
+    #[test]
+    fn a_file_open_to_others_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_private(&path, b"key").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = open_private(&path).unwrap_err();
+        assert_eq!(error.hint().unwrap(), format!("chmod 600 {}", path.display()));
+    }
+}
