@@ -1,2 +1,5 @@
 //! Tests that need no namespace.
 #![cfg(test)]
+
+mod child;
+mod vault;
