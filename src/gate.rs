@@ -208,11 +208,7 @@ pub trait Gate: fmt::Debug + Send + Sync + 'static {
 
     /// What may happen to a request. `head` is as the agent sent it (the headers authsome itself
     /// defines included), so that the gate can see which placeholder was used.
-    fn authorize<'a>(
-        &'a self,
-        facts: &'a RequestFacts,
-        head: &'a Parts,
-    ) -> BoxFuture<'a, Verdict>;
+    fn authorize<'a>(&'a self, facts: &'a RequestFacts, head: &'a Parts) -> BoxFuture<'a, Verdict>;
 
     /// Notes what came of it. Must not block.
     fn record(&self, record: Record);

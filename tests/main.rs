@@ -1,5 +1,6 @@
 //! Tests that need no namespace.
 #![cfg(test)]
 
+mod audit;
 mod child;
 mod vault;

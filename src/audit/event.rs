@@ -1,0 +1,249 @@
+//! What a line of the log says.
+
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// Longest path kept, in bytes.
+const PATH_MAX: usize = 2048;
+
+/// Longest of the other texts, in bytes. Host names have at most 253; methods are as long as an agent
+/// likes.
+const TEXT_MAX: usize = 256;
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// One HTTP request.
+    Request,
+    /// One connection passed through undecrypted.
+    Splice,
+    /// One connection closed without a request.
+    Connection,
+    /// A use of the vault.
+    Vault,
+    /// Beginning or end of a run.
+    Run,
+    /// The daemon itself.
+    Daemon,
+    /// The log itself.
+    Log,
+}
+
+/// One thing that happened. Make one with [`Event::new`] and fill in what there is; nothing is
+/// formatted before the writing thread has it.
+///
+/// The strings are escaped by JSON, so that no value can begin a line or steer a terminal. They are
+/// bounded when written (`path` 2048 bytes, others 256); `cut` then names what was shortened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened; for a request, when it began.
+    #[serde(with = "rfc3339")]
+    pub time: SystemTime,
+    /// What it is about.
+    pub kind: Kind,
+    /// Id of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Arc<str>>,
+    /// Agent identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Arc<str>>,
+    /// User the agent acts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Arc<str>>,
+    /// Process id of who asked, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<u32>,
+    /// What was done: `get`, `put`, `delete`, `export`, `login`, `open`, `close`, `start`, ….
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Cow<'static, str>>,
+    /// `provider/connection` whose credential was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Arc<str>>,
+    /// Request method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Cow<'static, str>>,
+    /// Host it went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Arc<str>>,
+    /// Port it went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Path without the query: what follows a `?` is never written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Cow<'static, str>>,
+    /// `forward`, `inject`, `splice` or `deny`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Cow<'static, str>>,
+    /// Status the agent got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Code of the denial or failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Cow<'static, str>>,
+    /// Body or tunnel bytes from the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_sent: Option<u64>,
+    /// Body or tunnel bytes to the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_received: Option<u64>,
+    /// Milliseconds from `time` until the last byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// What a crash left behind, in a `recovered` line of the log about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torn: Option<Torn>,
+    /// Members that were longer than the log keeps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<Cow<'static, str>>,
+}
+
+/// Bytes at the end of the log that are no line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Torn {
+    /// How many, without the line feed that ended them.
+    pub bytes: u64,
+    /// SHA-256 of them, hexadecimal.
+    pub sha256: String,
+}
+
+impl Event {
+    /// An event of this kind, now, with nothing else said.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            time: SystemTime::now(),
+            kind,
+            run: None,
+            agent: None,
+            user: None,
+            process: None,
+            operation: None,
+            connection: None,
+            method: None,
+            host: None,
+            port: None,
+            path: None,
+            decision: None,
+            status: None,
+            error: None,
+            bytes_sent: None,
+            bytes_received: None,
+            duration_ms: None,
+            torn: None,
+            cut: Vec::new(),
+        }
+    }
+
+    /// Shortens what is too long and drops a query.
+    pub(super) fn bound(&mut self) {
+        if let Some(path) = &mut self.path
+            && let Some((before, _)) = path.split_once('?')
+        {
+            *path = Cow::Owned(before.to_owned());
+        }
+        let mut cut = Vec::new();
+        for (name, text, max) in [
+            ("operation", &mut self.operation, TEXT_MAX),
+            ("method", &mut self.method, TEXT_MAX),
+            ("path", &mut self.path, PATH_MAX),
+            ("decision", &mut self.decision, TEXT_MAX),
+            ("error", &mut self.error, TEXT_MAX),
+        ] {
+            if let Some(shorter) = text.as_deref().and_then(|text| shorten(text, max)) {
+                *text = Some(Cow::Owned(shorter.to_owned()));
+                cut.push(Cow::Borrowed(name));
+            }
+        }
+        for (name, text) in [
+            ("run", &mut self.run),
+            ("agent", &mut self.agent),
+            ("user", &mut self.user),
+            ("connection", &mut self.connection),
+            ("host", &mut self.host),
+        ] {
+            if let Some(shorter) = text.as_deref().and_then(|text| shorten(text, TEXT_MAX)) {
+                *text = Some(Arc::from(shorter));
+                cut.push(Cow::Borrowed(name));
+            }
+        }
+        self.cut = cut;
+    }
+}
+
+/// The beginning of `text` with at most `max` bytes, if `text` has more.
+fn shorten(text: &str, max: usize) -> Option<&str> {
+    (text.len() > max).then(|| text.get(..text.floor_char_boundary(max)).unwrap_or_default())
+}
+
+/// A line as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Format of the line.
+    pub v: u32,
+    /// Its number.
+    pub seq: u64,
+    /// What it says.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Hash of the line before.
+    pub prev: String,
+    /// Its own hash, as it claims; [`super::read::verify`] checks it.
+    pub hash: String,
+}
+
+/// RFC 3339, UTC, milliseconds.
+mod rfc3339 {
+    use std::time::SystemTime;
+
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(time: &SystemTime, s: S) -> Result<S::Ok, S::Error> {
+        let time = Timestamp::try_from(*time).map_err(ser::Error::custom)?;
+        s.collect_str(&format_args!("{time:.3}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<SystemTime, D::Error> {
+        let text = String::deserialize(d)?;
+        text.parse::<Timestamp>().map(SystemTime::from).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_never_kept() {
+        let mut event = Event::new(Kind::Request);
+        event.path = Some("/a?token=secret".into());
+        event.bound();
+        assert_eq!(event.path.as_deref(), Some("/a"));
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters_and_named() {
+        let mut event = Event::new(Kind::Request);
+        event.path = Some(format!("/{}", "é".repeat(2000)).into());
+        event.host = Some("h".repeat(257).into());
+        event.method = Some("GET".into());
+        event.bound();
+        assert_eq!(event.path.as_deref().map(str::len), Some(PATH_MAX - 1));
+        assert_eq!(event.host.as_deref().map(str::len), Some(TEXT_MAX));
+        assert_eq!(event.cut, ["path", "host"]);
+    }
+
+    #[test]
+    fn an_event_is_read_as_it_was_written() {
+        let mut event = Event::new(Kind::Vault);
+        event.time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_123);
+        event.operation = Some("get".into());
+        event.host = Some("a\u{1b}[2J\n\u{2028}é".into());
+        let text = serde_json::to_string(&event).unwrap();
+        assert!(text.starts_with(r#"{"time":"2023-11-14T22:13:20.123Z","kind":"vault""#), "{text}");
+        assert!(!text.contains(['\u{1b}', '\n']));
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+    }
+}
