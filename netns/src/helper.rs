@@ -85,6 +85,9 @@ fn help(control: &Control) -> Result<ExitCode, Failure> {
     env::set_current_dir("/").in_step(Step::Namespaces)?;
 
     control.send(&Report::Built { catch_all, ipv6, warnings }).in_step(Step::Control)?;
+    if build.user_namespace {
+        privileges::keep_for_init().in_step(Step::Init)?;
+    }
     let mut init = Command::new(OURSELVES)
         .arg0(env::args_os().next().unwrap_or_default())
         .args([HELPER_ARGUMENT, INIT_ARGUMENT])
