@@ -1,7 +1,85 @@
-//! Placeholder.
+//! Accepts the agent's connections and moves bytes; knows no provider, no vault and no policy.
+//!
+//! A [`Run`]'s listening sockets are handed to [`Workers`]. For each accepted connection the
+//! interceptor finds out which name it is for ([`accept`]), asks the run's [`Gate`] what may happen to
+//! it, and splices it, closes it, or terminates TLS with a certificate of the run's [`RunCa`] and
+//! serves HTTP on it ([`serve`]). Each request is checked against the connection's name, authorized,
+//! changed, and sent to a server that was verified for that same name ([`request`], [`upstream`]); the
+//! answer is scanned for secrets on its way back ([`response`]).
+//!
+//! What must hold: the name a verdict was given for is the name that is resolved, dialled and verified;
+//! the address the agent dialled never decides anything. A secret is in here only as the value of a
+//! [`Change`](crate::gate::Change). Whatever goes wrong before a verdict is a refusal. A panic, were
+//! there one, ends one connection. Every wait before a body has a limit named at the top of its file;
+//! bodies and tunnels have none.
+//!
+//! A connection lives in the worker thread that accepted it, with that worker's upstream connections.
+//! There is no lock on a request's way.
 
+mod accept;
 pub mod address;
+mod authority;
+pub mod ca;
+pub mod dialer;
 pub mod dns;
+mod drain;
+mod head;
 pub mod inject;
+mod linger;
 pub mod names;
+mod peek;
+mod problem;
+mod record;
+mod request;
+mod response;
+mod scan;
+mod serve;
 pub mod strict;
+mod tunnel;
+mod upgrade;
+mod upstream;
+mod workers;
+
+use std::{fmt, sync::Arc};
+
+pub use ca::RunCa;
+pub use dialer::{AllowRule, DialConfig, Dialer, ResolveRule, UpstreamProxy};
+pub use names::NameTable;
+pub use workers::{RunHandle, Workers};
+
+use crate::gate::Gate;
+
+/// One `authsome run`, as the interceptor sees it.
+pub struct Run {
+    /// Its id.
+    pub id: String,
+    /// Decides and remembers.
+    pub gate: Arc<dyn Gate>,
+    /// Makes the certificates its agent trusts.
+    pub ca: Arc<RunCa>,
+    /// Which name each synthetic address stands for.
+    pub names: Arc<NameTable>,
+    /// The way out.
+    pub dialer: Arc<Dialer>,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What a listening socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// TCP on this port; accepted sockets' local address is the address the agent dialled.
+    Tcp(u16),
+    /// TCP behind a redirect; the address the agent dialled is `SO_ORIGINAL_DST`.
+    Redirected,
+    /// TCP on the namespace's loopback, for this port of the host's loopback.
+    HostPort(u16),
+    /// UDP on port 53.
+    DnsUdp,
+    /// TCP on port 53.
+    DnsTcp,
+}

@@ -1,0 +1,250 @@
+//! From an accepted socket to what happens to it.
+//!
+//! The address the agent dialled is used for two things only: the port, and looking up which name our
+//! own DNS responder gave it out for. A connection whose name cannot be told is dialled by its literal
+//! address if it has one, and refused if the address is one of the synthetic ones.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+};
+
+use bytes::BytesMut;
+use rustls::server::Accepted;
+use socket2::SockRef;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use super::{
+    Listener, Run,
+    dialer::{self, DialError, Leg},
+    peek::{self, Opening},
+    record::Entry,
+    serve, tunnel,
+    workers::Context,
+};
+use crate::gate::{Admission, RecordKind, Target};
+
+/// The only port on which TLS is looked into.
+const HTTPS: u16 = 443;
+/// Addresses the namespace dials to see that its connections arrive here (RFC 5737, RFC 3849).
+const PROBE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const PROBE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+/// A fatal alert `access_denied`, before any handshake (RFC 8446 §6).
+const ACCESS_DENIED: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 49];
+
+/// Code of a connection to a synthetic address nobody was given.
+const NO_NAME: &str = "unknown-name";
+/// Code of a connection that began like TLS and was none.
+const NOT_TLS: &str = "malformed-hello";
+/// Code of a connection on which nothing came.
+const SILENT: &str = "no-hello";
+/// Code of a connection that could be intercepted only if it were TLS.
+const CLEARTEXT: &str = "not-tls";
+
+/// Serves one accepted connection to its end.
+pub(super) async fn connection(
+    context: Rc<Context>,
+    run: Arc<Run>,
+    listener: Listener,
+    stream: TcpStream,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "the agent left before its connection was served");
+        return;
+    }
+    if let Listener::HostPort(port) = listener {
+        return host_port(&run, stream, port).await;
+    }
+    match destination(&stream, listener) {
+        Ok(wanted) if wanted.ip() == PROBE_V4 || wanted.ip() == PROBE_V6 => {
+            probe(&run, stream, wanted).await;
+        }
+        Ok(wanted) => route(context, run, stream, wanted).await,
+        Err(error) => tracing::warn!(%error, "a connection's destination cannot be told"),
+    }
+}
+
+/// The address and port the agent dialled.
+fn destination(stream: &TcpStream, listener: Listener) -> io::Result<SocketAddr> {
+    let local = stream.local_addr()?;
+    let ip = local.ip().to_canonical();
+    match listener {
+        Listener::Tcp(port) => Ok(SocketAddr::new(ip, port)),
+        Listener::Redirected => {
+            let socket = SockRef::from(stream);
+            let original =
+                if ip.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() }?;
+            let original = original.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+            Ok(SocketAddr::new(original.ip().to_canonical(), original.port()))
+        }
+        Listener::HostPort(_) | Listener::DnsUdp | Listener::DnsTcp => {
+            Ok(SocketAddr::new(ip, local.port()))
+        }
+    }
+}
+
+/// Answers the namespace's question whether its connections arrive here.
+async fn probe(run: &Run, mut stream: TcpStream, wanted: SocketAddr) {
+    let line = format!("authsome-probe {} {}\n", run.id, wanted.ip());
+    if let Err(error) = stream.write_all(line.as_bytes()).await {
+        tracing::debug!(%error, "a probe left before its answer");
+    }
+}
+
+async fn route(context: Rc<Context>, run: Arc<Run>, mut stream: TcpStream, wanted: SocketAddr) {
+    let named = run.names.name_of(wanted.ip());
+    if wanted.port() != HTTPS {
+        // Not looked into: the server may be the one to speak first.
+        return opaque(&run, stream, wanted, named, BytesMut::new()).await;
+    }
+    match peek::opening(&mut stream).await {
+        Opening::Tls(accepted, raw) => {
+            let sni = accepted.client_hello().server_name().map(normal);
+            match sni.or(named).or_else(|| literal(wanted)) {
+                Some(host) => {
+                    let target = Target { host, port: wanted.port() };
+                    tls(context, run, stream, target, *accepted, raw).await;
+                }
+                None => alert(&run, stream, unnamed(wanted), NO_NAME).await,
+            }
+        }
+        Opening::Opaque(raw) => opaque(&run, stream, wanted, named, raw).await,
+        Opening::Malformed => {
+            alert(&run, stream, best_name(wanted, named), NOT_TLS).await;
+        }
+        Opening::Nothing => refused(&run, best_name(wanted, named), SILENT),
+    }
+}
+
+async fn tls(
+    context: Rc<Context>,
+    run: Arc<Run>,
+    stream: TcpStream,
+    target: Target,
+    accepted: Accepted,
+    raw: BytesMut,
+) {
+    match run.gate.admit(&target, true) {
+        Admission::Intercept => {
+            drop(raw);
+            Box::pin(serve::intercept(context, run, stream, target, accepted)).await;
+        }
+        Admission::Splice => splice(&run, stream, target, raw).await,
+        Admission::Refuse(denial) => alert(&run, stream, target, denial.code).await,
+    }
+}
+
+/// A connection that is passed on as it is, or not at all.
+async fn opaque(
+    run: &Run,
+    stream: TcpStream,
+    wanted: SocketAddr,
+    named: Option<Arc<str>>,
+    raw: BytesMut,
+) {
+    let Some(host) = named.or_else(|| literal(wanted)) else {
+        return refused(run, unnamed(wanted), NO_NAME);
+    };
+    let target = Target { host, port: wanted.port() };
+    match run.gate.admit(&target, false) {
+        Admission::Splice => splice(run, stream, target, raw).await,
+        Admission::Refuse(denial) => refused(run, target, denial.code),
+        Admission::Intercept => refused(run, target, CLEARTEXT),
+    }
+}
+
+async fn splice(run: &Run, stream: TcpStream, target: Target, raw: BytesMut) {
+    let entry = Entry::new(&run.gate, RecordKind::Splice, target.clone());
+    relay(entry, stream, run.dialer.tcp(&target).await, raw).await;
+}
+
+async fn host_port(run: &Run, stream: TcpStream, port: u16) {
+    let target = Target { host: "localhost".into(), port };
+    let entry = Entry::new(&run.gate, RecordKind::Splice, target);
+    relay(entry, stream, dialer::host_port(port).await.map(Leg::Tcp), BytesMut::new()).await;
+}
+
+async fn relay(
+    mut entry: Entry,
+    stream: TcpStream,
+    upstream: Result<Leg, DialError>,
+    raw: BytesMut,
+) {
+    match upstream {
+        Ok(upstream) => match tunnel::splice(stream, upstream, &raw, &entry.tally()).await {
+            Ok(()) => entry.complete(),
+            Err(error) => {
+                tracing::debug!(%error, "a spliced connection broke");
+                entry.failed("connection-reset");
+            }
+        },
+        Err(error) => {
+            tracing::debug!(%error, "a spliced connection could not be made");
+            entry.failed(error.code());
+        }
+    }
+}
+
+/// Refuses in TLS' own words, so that the agent does not try again.
+async fn alert(run: &Run, mut stream: TcpStream, target: Target, code: &'static str) {
+    refused(run, target, code);
+    if let Err(error) = stream.write_all(&ACCESS_DENIED).await {
+        tracing::debug!(%error, "the agent left before it was refused");
+    }
+}
+
+fn refused(run: &Run, target: Target, code: &'static str) {
+    Entry::new(&run.gate, RecordKind::Connection, target).denied(code);
+}
+
+/// Lower case, no trailing dot.
+fn normal(name: &str) -> Arc<str> {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into()
+}
+
+/// The address as a name, unless it is a synthetic one: those mean nothing outside the run.
+fn literal(wanted: SocketAddr) -> Option<Arc<str>> {
+    (!is_synthetic(wanted.ip())).then(|| wanted.ip().to_string().into())
+}
+
+/// What to call a connection in its record where nothing depends on it.
+fn best_name(wanted: SocketAddr, named: Option<Arc<str>>) -> Target {
+    match named {
+        Some(host) => Target { host, port: wanted.port() },
+        None => unnamed(wanted),
+    }
+}
+
+fn unnamed(wanted: SocketAddr) -> Target {
+    Target { host: wanted.ip().to_string().into(), port: wanted.port() }
+}
+
+/// 198.18.0.0/15, the benchmarking range (RFC 2544), which the DNS responder hands out.
+fn is_synthetic(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => matches!(ip.octets(), [198, 18 | 19, ..]),
+        IpAddr::V6(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_synthetic_address_is_no_name() {
+        let dialled = |text: &str| literal(text.parse().unwrap());
+
+        assert_eq!(dialled("198.18.0.1:443"), None);
+        assert_eq!(dialled("198.19.255.255:443"), None);
+        assert_eq!(dialled("198.20.0.1:443").as_deref(), Some("198.20.0.1"));
+        assert_eq!(dialled("[2001:db8::2]:443").as_deref(), Some("2001:db8::2"));
+    }
+
+    #[test]
+    fn names_are_compared_in_one_spelling() {
+        assert_eq!(&*normal("API.Test."), "api.test");
+    }
+}
