@@ -3,4 +3,5 @@
 
 mod audit;
 mod child;
+mod providers;
 mod vault;
