@@ -1,2 +1,13 @@
-//! The built program in real namespaces, against real clients.
+//! The built program in real namespaces, against real clients, as an ordinary user and as root.
+//!
+//! Where namespaces are missing these tests fail; they are never skipped.
 #![cfg(test)]
+
+mod cli;
+mod clients;
+mod escape;
+mod http;
+mod lifecycle;
+mod run;
+mod support;
+mod terminal;

@@ -16,6 +16,8 @@ pub mod gate;
 pub mod interceptor;
 pub mod output;
 pub mod paths;
+pub mod protocol;
 pub mod provider;
 pub mod scrub;
+
 pub mod vault;

@@ -1,1 +1,213 @@
-//! Placeholder.
+//! Where the layers meet: provider definitions, the vault and the audit log, composed into answers.
+//!
+//! The broker keeps an immutable [`Snapshot`] of the connections. A change writes the vault first
+//! (which flushes before it acknowledges) and then replaces the snapshot, so a request sees either
+//! the state before or the one after, in every run at once. Deciding about a request touches neither
+//! disk nor vault.
+
+mod connections;
+mod egress;
+mod entry;
+mod run;
+mod snapshot;
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+pub use self::run::RunGate;
+use self::snapshot::Snapshot;
+use crate::{
+    audit::{self, AuditLog, Event},
+    paths::{self, Home},
+    protocol::{ErrorKind, ErrorReply, VaultReport},
+    provider::Registry,
+    vault::{self, KeySource, SledVault},
+};
+
+/// The profile of a fresh install.
+const DEFAULT_PROFILE: &str = "default";
+/// Name of the master key in the OS keyring.
+const KEYRING_SERVICE: &str = "authsome";
+
+/// Where the master key is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// `$AUTHSOME_HOME/master.key`, mode 0600.
+    #[default]
+    File,
+    /// The OS keyring.
+    Keyring,
+}
+
+impl KeyPlace {
+    /// As `config.toml` spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Keyring => "keyring",
+        }
+    }
+}
+
+/// Told about names that the DNS responder of a run gave addresses to.
+pub trait Notice: std::fmt::Debug + Send + Sync {
+    /// `name` now has `address`, for as long as the run lasts.
+    fn named(&self, name: &str, address: SocketAddr);
+}
+
+/// The composition of the layers for one user.
+#[derive(Debug)]
+pub struct Broker {
+    vault: SledVault,
+    audit: AuditLog,
+    /// Serialises changes; requests read `snapshot` only.
+    changing: Mutex<()>,
+    registry: Mutex<Arc<Registry>>,
+    snapshot: Mutex<Arc<Snapshot>>,
+    providers: PathBuf,
+    key_place: KeyPlace,
+    user: Arc<str>,
+}
+
+impl Broker {
+    /// Opens the vault and the audit log of a home, and reads the connections.
+    ///
+    /// # Errors
+    /// The vault's and the audit log's, as the commands show them.
+    pub fn open(home: &Home, key: &KeyPlace) -> Result<Arc<Self>, ErrorReply> {
+        let directory = home.vault(DEFAULT_PROFILE).map_err(|error| path_error(&error))?;
+        let source = match key {
+            KeyPlace::File => KeySource::File(home.master_key()),
+            KeyPlace::Keyring => KeySource::Keyring {
+                service: KEYRING_SERVICE.to_owned(),
+                user: home.root().display().to_string(),
+            },
+        };
+        let vault = vault::open(&directory, &source, &[]).map_err(|error| vault_error(&error))?;
+        let audit = AuditLog::open(&home.audit_log()).map_err(|error| audit_error(&error))?;
+        let registry = Arc::new(load_registry(&home.providers()));
+        let snapshot = Snapshot::read(&vault, &registry).map_err(|error| vault_error(&error))?;
+        Ok(Arc::new(Self {
+            vault,
+            audit,
+            changing: Mutex::new(()),
+            registry: Mutex::new(registry),
+            snapshot: Mutex::new(Arc::new(snapshot)),
+            providers: home.providers(),
+            key_place: *key,
+            user: user_name().into(),
+        }))
+    }
+
+    /// Writes what is still to be written. Called once, when the daemon has drained.
+    pub fn close(&self) {
+        if let Err(error) = self.audit.flush() {
+            tracing::error!(error = chain(&error), "the audit log is not complete");
+        }
+    }
+
+    /// Where the master key is.
+    pub fn key_place(&self) -> &'static str {
+        self.key_place.as_str()
+    }
+
+    /// Reads the provider definitions again, and what they mean for the connections.
+    ///
+    /// # Errors
+    /// The vault's.
+    pub fn reload_providers(&self) -> Result<(), ErrorReply> {
+        let changing = self.lock();
+        let registry = Arc::new(load_registry(&self.providers));
+        *self.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
+        self.refresh(&changing)
+    }
+
+    /// Reads and decrypts every record.
+    ///
+    /// # Errors
+    /// The vault's, if it cannot be read at all.
+    pub fn verify(&self) -> Result<VaultReport, ErrorReply> {
+        let report = self.vault.verify().map_err(|error| vault_error(&error))?;
+        Ok(VaultReport { records: report.records, damaged: report.damaged })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the connections from the vault again.
+    fn refresh(&self, _changing: &MutexGuard<'_, ()>) -> Result<(), ErrorReply> {
+        let mut next =
+            Snapshot::read(&self.vault, &self.registry()).map_err(|error| vault_error(&error))?;
+        let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        next.keep_use_of(&current);
+        *current = Arc::new(next);
+        Ok(())
+    }
+
+    /// Puts an operation on the vault on record, on disk when this returns.
+    fn note(&self, operation: &'static str, connection: &str) -> Result<(), ErrorReply> {
+        let event = Event {
+            user: Some(Arc::clone(&self.user)),
+            connection: Some(connection.into()),
+            operation: Some(operation.into()),
+            ..Event::new(audit::Kind::Vault)
+        };
+        self.audit
+            .append(event)
+            .and_then(|()| self.audit.flush())
+            .map_err(|error| audit_error(&error))
+    }
+}
+
+fn load_registry(directory: &std::path::Path) -> Registry {
+    let (registry, problems) = Registry::load(Some(directory));
+    for problem in problems {
+        tracing::warn!(problem = chain(&problem.error), "a provider definition is left out");
+    }
+    registry
+}
+
+fn path_error(error: &paths::Error) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Unavailable, message: chain(error), hint: error.hint() }
+}
+
+fn vault_error(error: &vault::Error) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Unavailable, message: chain(error), hint: error.hint() }
+}
+
+fn audit_error(error: &audit::Error) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Unavailable, message: chain(error), hint: error.hint() }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// The user's name, from the password database rather than a variable.
+fn user_name() -> String {
+    let uid = nix::unistd::getuid();
+    nix::unistd::User::from_uid(uid)
+        .ok()
+        .flatten()
+        .map_or_else(|| uid.to_string(), |user| user.name)
+}

@@ -27,6 +27,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// How long a run's root is good for. A run that lasts longer has to be started again.
 const CA_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Every run's root has this name (and a key of its own, which is what tells them apart), so that the
+/// file name under which OpenSSL looks for it is known.
+const CA_NAME: &str = "authsome run CA";
+/// `openssl x509 -hash` of that name: eight hexadecimal digits.
+pub const CA_SUBJECT_HASH: &str = "8c0f0439";
 /// How long a leaf is good for, at most.
 const LEAF_LIFETIME: Duration = Duration::from_secs(2 * 24 * 3600);
 /// How far the clocks of two machines (or of a container and its host) may differ.
@@ -82,15 +87,14 @@ impl fmt::Debug for RunCa {
 }
 
 impl RunCa {
-    /// Makes the root of the run `run_id`: certificate and PKCS#8 key, both PEM.
+    /// Makes a root for one run: certificate and PKCS#8 key, both PEM.
     ///
     /// # Errors
     ///
     /// [`Error::Generate`] or [`Error::Random`]; neither happens on a working system.
-    pub fn generate(run_id: &str) -> Result<(String, SecretString), Error> {
+    pub fn generate() -> Result<(String, SecretString), Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params =
-            params(&format!("authsome run {run_id}"), SystemTime::now() + CA_LIFETIME)?;
+        let mut params = params(CA_NAME, SystemTime::now() + CA_LIFETIME)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
@@ -225,7 +229,7 @@ mod tests {
     use super::*;
 
     fn ca() -> RunCa {
-        let (certificate, key) = RunCa::generate("0123456789abcdef").unwrap();
+        let (certificate, key) = RunCa::generate().unwrap();
         RunCa::from_pem(&certificate, &key).unwrap()
     }
 
@@ -299,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_daemon_that_comes_back_signs_for_the_same_root() {
-        let (certificate, key) = RunCa::generate("x").unwrap();
+        let (certificate, key) = RunCa::generate().unwrap();
         let (first, second) = (
             RunCa::from_pem(&certificate, &key).unwrap(),
             RunCa::from_pem(&certificate, &key).unwrap(),
@@ -312,7 +316,7 @@ mod tests {
 
     #[test]
     fn debug_output_shows_no_key() {
-        let (certificate, key) = RunCa::generate("x").unwrap();
+        let (certificate, key) = RunCa::generate().unwrap();
         let shown = format!("{:?}", RunCa::from_pem(&certificate, &key).unwrap());
 
         assert!(!shown.contains("PRIVATE") && shown.len() < 200, "{shown}");

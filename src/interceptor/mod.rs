@@ -42,7 +42,7 @@ mod workers;
 
 use std::{fmt, sync::Arc};
 
-pub use ca::RunCa;
+pub use ca::{CA_SUBJECT_HASH, RunCa};
 pub use dialer::{AllowRule, DialConfig, Dialer, ResolveRule, UpstreamProxy};
 pub use names::NameTable;
 pub use workers::{RunHandle, Workers};

@@ -11,7 +11,7 @@ use std::{
     os::fd::OwnedFd,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -57,7 +57,7 @@ enum Order {
 #[derive(Debug)]
 pub struct Workers {
     orders: Vec<UnboundedSender<Order>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     next: AtomicU64,
 }
 
@@ -75,7 +75,8 @@ impl Workers {
     ///
     /// If the system has no room for another thread or event queue.
     pub fn start(count: usize) -> io::Result<Self> {
-        let mut workers = Self { orders: Vec::new(), threads: Vec::new(), next: AtomicU64::new(0) };
+        let mut all = Vec::new();
+        let mut threads = Vec::new();
         for index in 0..count.max(1) {
             let (orders, inbox) = unbounded_channel();
             let (report, started) = std::sync::mpsc::channel();
@@ -91,10 +92,10 @@ impl Workers {
             };
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
             started.recv().map_err(io::Error::other)??;
-            workers.orders.push(orders);
-            workers.threads.push(thread);
+            all.push(orders);
+            threads.push(thread);
         }
-        Ok(workers)
+        Ok(Self { orders: all, threads: Mutex::new(threads), next: AtomicU64::new(0) })
     }
 
     /// Serves a run on its listening sockets, until the handle is dropped. May be called more than
@@ -124,17 +125,16 @@ impl Workers {
     }
 
     /// Stops accepting, lets open requests finish for as long as `limit`, and ends the threads.
-    /// Blocks.
-    pub fn drain(mut self, limit: Duration) {
-        self.end(limit);
-    }
-
-    fn end(&mut self, limit: Duration) {
+    /// Blocks. Nothing is served afterwards.
+    pub fn drain(&self, limit: Duration) {
         let until = Instant::now() + limit;
-        for orders in self.orders.drain(..) {
+        for orders in &self.orders {
+            // One that has ended before needs no order.
             drop(orders.send(Order::Drain { until }));
         }
-        for thread in self.threads.drain(..) {
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a worker thread panicked");
             }
@@ -144,7 +144,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.end(Duration::ZERO);
+        self.drain(Duration::ZERO);
     }
 }
 

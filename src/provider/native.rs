@@ -29,7 +29,7 @@ pub(super) fn read(mut root: Section<'_>) -> Result<Definition, Error> {
         None => None,
     };
     if auth_type == AuthType::OAuth2 && oauth.is_none() {
-        return Err(root.error("oauth", "is missing", Some("add an `[oauth]` table".to_owned())));
+        return Err(root.missing("oauth", Some("add an `[oauth]` table".to_owned())));
     }
     check_settings(&root, &hosts, &fields)?;
     root.finish()?;
@@ -62,7 +62,7 @@ fn hosts(root: &mut Section<'_>) -> Result<Vec<HostPattern>, Error> {
     let texts = root.texts("hosts")?;
     if texts.is_empty() {
         let hint = "name at least one, such as `hosts = [\"api.example.com\"]`".to_owned();
-        return Err(root.error("hosts", "is missing", Some(hint)));
+        return Err(root.missing("hosts", Some(hint)));
     }
     let parse = |text: &String| {
         HostPattern::parse(text).map_err(|(problem, hint)| root.error("hosts", problem, hint))

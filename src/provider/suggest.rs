@@ -16,24 +16,30 @@ pub(super) fn closest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance in characters.
+/// Number of characters to insert, delete, replace, or swap with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    let mut two_above: Vec<usize> = Vec::new();
+    let mut before: Option<char> = None;
     for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        let mut next = Vec::with_capacity(row.len());
-        next.push(left);
-        for (to, above) in b.iter().zip(row.iter().skip(1)) {
-            let replaced = diagonal + usize::from(from != *to);
-            left = replaced.min(left + 1).min(above + 1);
-            diagonal = *above;
-            next.push(left);
+        let mut row = vec![i + 1];
+        let mut left_to: Option<char> = None;
+        for (j, to) in b.iter().copied().enumerate() {
+            let at =
+                |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX - 1);
+            let mut least = at(&above, j) + usize::from(from != to);
+            least = least.min(at(&above, j + 1) + 1).min(at(&row, j) + 1);
+            if before == Some(to) && left_to == Some(from) {
+                least = least.min(at(&two_above, j.saturating_sub(1)) + 1);
+            }
+            row.push(least);
+            left_to = Some(to);
         }
-        row = next;
+        before = Some(from);
+        two_above = std::mem::replace(&mut above, row);
     }
-    row.last().copied().unwrap_or_default()
+    above.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -52,8 +58,9 @@ mod tests {
     }
 
     #[test]
-    fn counts_insertions_deletions_and_replacements() {
+    fn counts_insertions_deletions_replacements_and_swaps() {
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("shpo", "shop"), 1);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("abc", "abc"), 0);
     }

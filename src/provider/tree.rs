@@ -176,10 +176,7 @@ impl<'a> Section<'a> {
     pub(super) fn required(&mut self, key: &'static str) -> Result<String, Error> {
         match self.text(key)? {
             Some(text) => Ok(text),
-            None => {
-                let hint = self.nearest_leftover(key).map(|given| format!("rename `{given}`"));
-                Err(self.error(key, "is missing", hint))
-            }
+            None => Err(self.missing(key, None)),
         }
     }
 
@@ -273,10 +270,31 @@ impl<'a> Section<'a> {
         Error::Key {
             origin: self.document.origin.clone(),
             line: own.unwrap_or(self.line),
-            key: if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) },
+            key: self.full(key),
             problem: problem.into(),
             hint,
         }
+    }
+
+    /// An error about a key that is not there. Points at one that may have been meant to be it.
+    pub(super) fn missing(&self, key: &str, hint: Option<String>) -> Error {
+        match self.nearest_leftover(key) {
+            Some(given) => {
+                let line = self.entries.get(given).and_then(|node| node.line);
+                Error::Key {
+                    origin: self.document.origin.clone(),
+                    line: line.or_else(|| self.document.json_line(given)).or(self.line),
+                    key: self.full(key),
+                    problem: "is missing".to_owned(),
+                    hint: Some(format!("rename `{given}` to `{key}`")),
+                }
+            }
+            None => self.error(key, "is missing", hint),
+        }
+    }
+
+    fn full(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     fn ask(&mut self, key: &'static str) -> Option<&'a Node> {
@@ -285,8 +303,7 @@ impl<'a> Section<'a> {
     }
 
     fn below(&self, key: &str, node: &Node, entries: &'a [(String, Node)]) -> Self {
-        let path =
-            if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let path = self.full(key);
         let line = node.line.or_else(|| self.document.json_line(key));
         Self::new(self.document, path, line, entries)
     }

@@ -44,7 +44,8 @@ pub struct AllowRule {
 }
 
 impl AllowRule {
-    fn matches(&self, target: &Target) -> bool {
+    /// Does it name this target? `*.suffix` matches by label, never the suffix itself.
+    pub fn matches(&self, target: &Target) -> bool {
         if self.port.is_some_and(|port| port != target.port) {
             return false;
         }

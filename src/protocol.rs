@@ -240,7 +240,7 @@ pub struct VaultReport {
 }
 
 /// What begins a run.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenRun {
     /// The run's id, made by `run`: 16 hexadecimal digits.
     pub id: String,
@@ -343,4 +343,7 @@ pub enum RunEvent {
         /// Its address.
         address: std::net::Ipv4Addr,
     },
+    /// The daemon was told to stop. The run goes on without network until there is a daemon again,
+    /// but does not start one: somebody wanted it stopped.
+    Stopping,
 }

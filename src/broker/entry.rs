@@ -1,0 +1,167 @@
+//! One connection: what is stored of it, and what it is in memory.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use http::request::Parts;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{
+    gate::Injection,
+    interceptor::inject,
+    protocol::{ConnectionView, Secret},
+    provider::{Definition, Values},
+    scrub::Scrubber,
+};
+
+/// Version of [`Stored`].
+const VERSION: u32 = 1;
+
+/// A connection as the vault keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    v: u32,
+    pub(super) provider: String,
+    pub(super) connection: String,
+    pub(super) fields: BTreeMap<String, Secret>,
+    /// The fake value of each secret field, the same in every run.
+    pub(super) placeholders: BTreeMap<String, String>,
+    pub(super) created_at: Timestamp,
+}
+
+impl Stored {
+    pub(super) fn new(
+        provider: &str,
+        connection: &str,
+        fields: BTreeMap<String, Secret>,
+        placeholders: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            v: VERSION,
+            provider: provider.to_owned(),
+            connection: connection.to_owned(),
+            fields,
+            placeholders,
+            created_at: Timestamp::now(),
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+        serde_json::to_vec(self).map(Zeroizing::new)
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        // A serde message can quote what it read.
+        let stored: Self = serde_json::from_slice(bytes)
+            .map_err(|_| "the record is not one this version knows".to_owned())?;
+        if stored.v == VERSION {
+            Ok(stored)
+        } else {
+            Err(format!("the record has version {}, this version knows {VERSION}", stored.v))
+        }
+    }
+}
+
+/// A connection in memory.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) definition: Arc<Definition>,
+    pub(super) name: String,
+    /// `provider/connection`.
+    pub(super) full_name: Arc<str>,
+    pub(super) values: Values,
+    pub(super) placeholders: BTreeMap<String, String>,
+    pub(super) created_at: Timestamp,
+    pub(super) default: bool,
+    /// Unix time in milliseconds; 0: not since the daemon started.
+    pub(super) last_used: Arc<AtomicI64>,
+    injection: OnceLock<Result<Injection, String>>,
+}
+
+impl Entry {
+    pub(super) fn new(stored: Stored, definition: Arc<Definition>, default: bool) -> Self {
+        Self {
+            definition,
+            full_name: format!("{}/{}", stored.provider, stored.connection).into(),
+            name: stored.connection,
+            values: stored.fields.into_iter().map(|(name, value)| (name, value.0)).collect(),
+            placeholders: stored.placeholders,
+            created_at: stored.created_at,
+            default,
+            last_used: Arc::default(),
+            injection: OnceLock::new(),
+        }
+    }
+
+    /// The request changes that this connection means; made once, then shared.
+    pub(super) fn injection(&self) -> Result<Injection, String> {
+        self.last_used.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+        self.injection.get_or_init(|| self.prepare()).clone()
+    }
+
+    fn prepare(&self) -> Result<Injection, String> {
+        let changes =
+            self.definition.changes(&self.values).map_err(|error| super::chain(&error))?;
+        let pairs = self
+            .definition
+            .scrub_pairs(&self.values, &self.placeholders)
+            .map_err(|error| super::chain(&error))?;
+        Ok(Injection {
+            connection: Arc::clone(&self.full_name),
+            changes: changes.into(),
+            scrubber: Arc::new(Scrubber::new(&pairs)),
+        })
+    }
+
+    /// Did the agent put one of this connection's placeholders into the request?
+    pub(super) fn placeholder_in(&self, head: &Parts) -> bool {
+        self.placeholders.values().any(|placeholder| inject::contains(head, placeholder))
+    }
+
+    /// The values that are no secrets, by field name.
+    pub(super) fn settings(&self) -> BTreeMap<String, String> {
+        self.definition.settings(&self.values)
+    }
+
+    /// A field the definition does not know (any more) is taken for a secret.
+    fn is_secret(&self, name: &str) -> bool {
+        self.definition.field(name).is_none_or(|field| field.secret)
+    }
+
+    pub(super) fn secrets(&self) -> BTreeMap<String, Secret> {
+        self.values
+            .iter()
+            .filter(|(name, _)| self.is_secret(name))
+            .map(|(name, value)| (name.clone(), Secret(value.clone())))
+            .collect()
+    }
+
+    pub(super) fn view(&self) -> ConnectionView {
+        let used = self.last_used.load(Ordering::Relaxed);
+        ConnectionView {
+            provider: self.definition.name.clone(),
+            connection: self.name.clone(),
+            default: self.default,
+            status: "connected".to_owned(),
+            fields: self.settings(),
+            secret_fields: self
+                .values
+                .keys()
+                .filter(|name| self.is_secret(name))
+                .cloned()
+                .collect(),
+            created_at: self.created_at.to_string(),
+            last_used_at: (used != 0)
+                .then(|| Timestamp::from_millisecond(used).map(|time| time.to_string()).ok())
+                .flatten(),
+            expires_at: None,
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The gate of one run: which connection, if any, a request gets.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use http::{HeaderName, Method, request::Parts};
+
+use super::{Broker, Notice, egress::EgressRules, entry::Entry, snapshot::Snapshot};
+use crate::{
+    audit::{self, Event},
+    gate::{
+        Admission, BoxFuture, Decision, Denial, Gate, Record, RecordKind, RequestFacts, Target,
+        Verdict,
+    },
+    interceptor::AllowRule,
+    protocol::{ErrorKind, ErrorReply, HostPort, OpenRun, RunOpened},
+    provider::{self, Route},
+};
+
+/// Chooses a connection for one request: `github/work`, or `work`. Removed before forwarding.
+const CONNECTION_HEADER: HeaderName = HeaderName::from_static("authsome-connection");
+/// The port whose TLS is opened for providers.
+const HTTPS: u16 = 443;
+
+/// Decides for one run.
+#[derive(Debug)]
+pub struct RunGate {
+    broker: Arc<Broker>,
+    run: Arc<str>,
+    agent: Arc<str>,
+    connections: BTreeMap<String, String>,
+    egress: EgressRules,
+    requests: Arc<AtomicU64>,
+    notice: Arc<dyn Notice>,
+}
+
+impl RunGate {
+    /// Begins a run: checks that the connections it names exist, and says what the agent's
+    /// environment must hold.
+    ///
+    /// # Errors
+    /// A connection that does not exist; an audit log that cannot be written.
+    pub fn open(
+        broker: &Arc<Broker>,
+        open: &OpenRun,
+        requests: Arc<AtomicU64>,
+        notice: Arc<dyn Notice>,
+    ) -> Result<(Self, RunOpened), ErrorReply> {
+        let snapshot = broker.snapshot();
+        let options = &open.options;
+        for (provider, connection) in &options.connections {
+            broker.definition(provider)?;
+            if snapshot.find(provider, Some(connection)).is_none() {
+                return Err(ErrorReply {
+                    kind: ErrorKind::NotFound,
+                    message: format!("{provider}/{connection} is not connected"),
+                    hint: Some(format!("authsome login {provider} --connection {connection}")),
+                });
+            }
+        }
+        broker.audit.healthy().map_err(|error| super::audit_error(&error))?;
+        let gate = Self {
+            broker: Arc::clone(broker),
+            run: open.id.as_str().into(),
+            agent: open.agent.as_str().into(),
+            connections: options.connections.clone(),
+            egress: EgressRules::new(options.egress, allow_rules(&options.allow)),
+            requests,
+            notice,
+        };
+        let opened = gate.environment(&snapshot);
+        gate.note(Event { operation: Some("open".into()), ..Event::new(audit::Kind::Run) });
+        Ok((gate, opened))
+    }
+
+    /// Notes that the run has ended.
+    pub fn close(&self) {
+        self.note(Event { operation: Some("close".into()), ..Event::new(audit::Kind::Run) });
+    }
+
+    fn note(&self, event: Event) {
+        let event = Event {
+            run: Some(Arc::clone(&self.run)),
+            agent: Some(Arc::clone(&self.agent)),
+            user: Some(Arc::clone(&self.broker.user)),
+            ..event
+        };
+        if let Err(error) = self.broker.audit.append(event) {
+            // The log is full and refuses; from now on every request is denied, see `decide`.
+            tracing::error!(error = super::chain(&error), "an event is not on record");
+        }
+    }
+
+    /// The placeholders of each provider's connection in this run.
+    fn environment(&self, snapshot: &Snapshot) -> RunOpened {
+        let registry = self.broker.registry();
+        let entries: Vec<_> = registry
+            .iter()
+            .filter_map(|definition| {
+                let chosen = self.connections.get(&definition.name).map(String::as_str);
+                let entry = snapshot.find(&definition.name, chosen)?;
+                Some((entry, entry.settings()))
+            })
+            .collect();
+        let connected: Vec<_> = entries
+            .iter()
+            .map(|(entry, settings)| provider::Connected {
+                definition: &entry.definition,
+                connection: &entry.name,
+                placeholders: &entry.placeholders,
+                settings,
+            })
+            .collect();
+        let plan = provider::environment(registry.iter().map(Arc::as_ref), &connected);
+        let mut warnings = plan.warnings;
+        for conflict in snapshot.routes().conflicts() {
+            warnings.push(format!(
+                "{} is claimed by {} alike: choose one with --connection",
+                conflict.host,
+                conflict.providers.join(" and ")
+            ));
+        }
+        warnings.extend(snapshot.routes().problems().iter().map(|error| super::chain(error)));
+        for (name, reason) in snapshot.damaged() {
+            warnings.push(format!("{name} cannot be used: {reason}"));
+        }
+        RunOpened { set_env: plan.set, remove_env: plan.remove, warnings }
+    }
+
+    fn decide(&self, facts: &RequestFacts, head: &Parts) -> Verdict {
+        if let Err(error) = self.broker.audit.healthy() {
+            return Verdict::Deny(Denial {
+                code: "audit-unavailable",
+                reason: format!("the request cannot be put on record: {error}"),
+                hint: error.hint(),
+                status: 503,
+            });
+        }
+        let snapshot = self.broker.snapshot();
+        let (provider, connections) = match snapshot.routes().route(&facts.target.host, &facts.path)
+        {
+            Route::Provider(claim) => {
+                (claim.definition.name.as_str(), Some(claim.connections.as_slice()))
+            }
+            Route::Ambiguous(names) => match self.chosen_among(&names) {
+                Some(name) => (name, None),
+                None => return Verdict::Deny(ambiguous(&facts.target, &names)),
+            },
+            Route::None => {
+                return if self.egress.permits(&facts.target) {
+                    Verdict::Forward
+                } else {
+                    Verdict::Deny(refused(&facts.target))
+                };
+            }
+        };
+        match self.connection(&snapshot, provider, connections, &facts.target, head) {
+            Ok(entry) => match entry.injection() {
+                Ok(injection) => Verdict::Inject(injection),
+                Err(reason) => Verdict::Deny(Denial {
+                    code: "credential-unusable",
+                    reason: format!("{} cannot be used: {reason}", entry.full_name),
+                    hint: Some(format!("authsome login {provider} --force")),
+                    status: 403,
+                }),
+            },
+            Err(denial) => Verdict::Deny(denial),
+        }
+    }
+
+    /// The one provider of a tie that this run has chosen a connection of.
+    fn chosen_among<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
+        let mut chosen = names.iter().filter(|name| self.connections.contains_key(**name));
+        let first = chosen.next()?;
+        chosen.next().is_none().then_some(*first)
+    }
+
+    /// By the placeholder the agent sent, else the header, else the run's choice, else the first that
+    /// claims the host, the default before the others. `claiming` are those that do; none: unknown.
+    fn connection<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        provider: &str,
+        claiming: Option<&[Arc<str>]>,
+        target: &Target,
+        head: &Parts,
+    ) -> Result<&'a Arc<Entry>, Denial> {
+        let entries = snapshot.of(provider);
+        let claims = |entry: &Entry| {
+            claiming.is_none_or(|names| names.iter().any(|name| **name == *entry.name))
+        };
+        let named = named_in_header(head, provider)?;
+        let wanted = named.or_else(|| self.connections.get(provider).map(String::as_str));
+        let sent = || {
+            // With one connection there is nothing to choose.
+            let several = entries.len() > 1;
+            entries.iter().find(|entry| several && entry.placeholder_in(head))
+        };
+        let entry = match (sent(), wanted) {
+            (Some(entry), _) => Some(entry),
+            (None, Some(name)) => snapshot.find(provider, Some(name)),
+            (None, None) => entries.iter().find(|entry| claims(entry)),
+        }
+        .ok_or_else(|| not_connected(provider, wanted))?;
+        if claims(entry) {
+            return Ok(entry);
+        }
+        Err(Denial {
+            code: "connection-host-mismatch",
+            reason: format!(
+                "{} is not for {}: its credential goes to its own host only",
+                entry.full_name, target.host
+            ),
+            hint: None,
+            status: 403,
+        })
+    }
+}
+
+fn allow_rules(rules: &[HostPort]) -> Vec<AllowRule> {
+    rules.iter().map(|rule| AllowRule { host: rule.host.clone(), port: rule.port }).collect()
+}
+
+/// The connection that the agent's header names.
+fn named_in_header<'a>(head: &'a Parts, provider: &str) -> Result<Option<&'a str>, Denial> {
+    let Some(value) = head.headers.get(CONNECTION_HEADER) else { return Ok(None) };
+    let name = value.to_str().unwrap_or_default().trim();
+    match name.split_once('/') {
+        Some((of, name)) if of == provider => Ok(Some(name)),
+        None => Ok(Some(name)),
+        Some(_) => Err(Denial {
+            code: "connection-host-mismatch",
+            reason: format!(
+                "Authsome-Connection names another provider than {provider}, whose host this is"
+            ),
+            hint: None,
+            status: 403,
+        }),
+    }
+}
+
+fn not_connected(provider: &str, connection: Option<&str>) -> Denial {
+    let (name, flag) = connection.map_or_else(
+        || (provider.to_owned(), String::new()),
+        |name| (format!("{provider}/{name}"), format!(" --connection {name}")),
+    );
+    Denial {
+        code: "login-needed",
+        reason: format!("{name} is not connected"),
+        hint: Some(format!("authsome login {provider}{flag}")),
+        status: 401,
+    }
+}
+
+fn ambiguous(target: &Target, names: &[&str]) -> Denial {
+    Denial {
+        code: "ambiguous-provider",
+        reason: format!("{} is claimed by {} alike", target.host, names.join(" and ")),
+        hint: names.first().map(|name| {
+            format!("authsome run --connection {name}=default -- …, or log out of one of them")
+        }),
+        status: 403,
+    }
+}
+
+fn refused(target: &Target) -> Denial {
+    Denial {
+        code: "egress-refused",
+        reason: format!(
+            "{target} is not a connected provider's host, and this run reaches no others"
+        ),
+        hint: Some(format!("authsome run --allow {target} -- …")),
+        status: 403,
+    }
+}
+
+/// The usual ones without a copy.
+fn method_name(method: Method) -> Cow<'static, str> {
+    match method {
+        Method::GET => "GET".into(),
+        Method::POST => "POST".into(),
+        Method::PUT => "PUT".into(),
+        Method::DELETE => "DELETE".into(),
+        other => other.as_str().to_owned().into(),
+    }
+}
+
+impl Gate for RunGate {
+    fn admit(&self, target: &Target, tls: bool) -> Admission {
+        if tls && target.port == HTTPS && self.broker.snapshot().routes().claims(&target.host) {
+            Admission::Intercept
+        } else if self.egress.permits(target) {
+            Admission::Splice
+        } else {
+            Admission::Refuse(refused(target))
+        }
+    }
+
+    fn authorize<'a>(&'a self, facts: &'a RequestFacts, head: &'a Parts) -> BoxFuture<'a, Verdict> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::ready(self.decide(facts, head)))
+    }
+
+    fn record(&self, record: Record) {
+        let kind = match record.kind {
+            RecordKind::Request => audit::Kind::Request,
+            RecordKind::Splice => audit::Kind::Splice,
+            RecordKind::Connection => audit::Kind::Connection,
+        };
+        let decision = match record.decision {
+            Decision::Forward => "forward",
+            Decision::Inject => "inject",
+            Decision::Splice => "splice",
+            Decision::Deny => "deny",
+        };
+        self.note(Event {
+            connection: record.connection,
+            method: record.method.map(method_name),
+            host: Some(record.target.host),
+            port: Some(record.target.port),
+            path: record.path.map(Into::into),
+            decision: Some(decision.into()),
+            status: record.status,
+            error: record.error.map(Into::into),
+            bytes_sent: Some(record.bytes_sent),
+            bytes_received: Some(record.bytes_received),
+            duration_ms: Some(u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX)),
+            time: record.started,
+            ..Event::new(kind)
+        });
+    }
+
+    fn named(&self, name: &str, address: SocketAddr) {
+        self.notice.named(name, address);
+    }
+}

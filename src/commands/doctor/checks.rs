@@ -1,0 +1,203 @@
+//! The checks themselves.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use crate::{
+    audit,
+    commands::Context,
+    daemon::client::Client,
+    protocol::{ErrorReply, Request, RunOptions, Status, VaultReport},
+    provider::Registry,
+    runner::{self, Plan},
+};
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// As it should be.
+    Ok,
+    /// Works, with less than there could be.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+impl State {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+        }
+    }
+}
+
+/// One check's result.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) name: &'static str,
+    pub(super) state: State,
+    pub(super) detail: String,
+    pub(super) mend: Option<String>,
+}
+
+impl Finding {
+    fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Self { name, state: State::Ok, detail: detail.into(), mend: None }
+    }
+
+    fn warn(name: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { name, state: State::Warn, detail: detail.into(), mend: Some(mend.into()) }
+    }
+
+    fn fail(name: &'static str, detail: impl Into<String>, mend: Option<String>) -> Self {
+        Self { name, state: State::Fail, detail: detail.into(), mend }
+    }
+
+    fn failed(name: &'static str, error: ErrorReply) -> Self {
+        Self::fail(name, error.message, error.hint)
+    }
+}
+
+/// Everything, in the order in which one thing depends on the other.
+pub(super) fn all(context: &Context) -> Vec<Finding> {
+    let mut findings = namespaces();
+    findings.push(home(context));
+    findings.push(configuration(context));
+    findings.push(providers(context));
+    match Client::connect_or_start_as(&context.home, context.actor.owner()) {
+        Ok(mut client) => {
+            findings.push(daemon(&mut client));
+            findings.push(vault(&mut client));
+            findings.push(redirection(context));
+        }
+        Err(error) => findings.push(Finding::failed("daemon", error)),
+    }
+    findings.push(audit_log(context));
+    findings
+}
+
+fn namespaces() -> Vec<Finding> {
+    netns::check()
+        .into_iter()
+        .map(|check| match (check.ok, check.needed) {
+            (true, _) => Finding::ok(check.name, check.detail),
+            (false, true) => Finding::fail(check.name, check.detail, check.mend),
+            (false, false) => {
+                Finding::warn(check.name, check.detail, check.mend.unwrap_or_default())
+            }
+        })
+        .collect()
+}
+
+fn home(context: &Context) -> Finding {
+    match context.home.ensure() {
+        Ok(()) => Finding::ok("home", context.home.root().display().to_string()),
+        Err(error) => Finding::fail("home", super::super::chain(&error), error.hint()),
+    }
+}
+
+fn configuration(context: &Context) -> Finding {
+    match context.config() {
+        Ok(_) => Finding::ok("configuration", context.home.config().display().to_string()),
+        Err(error) => Finding::fail("configuration", error.message, error.hint),
+    }
+}
+
+fn providers(context: &Context) -> Finding {
+    let (registry, problems) = Registry::load(Some(&context.home.providers()));
+    let count = registry.iter().count();
+    match problems.first() {
+        None => Finding::ok("providers", format!("{count} defined")),
+        Some(problem) => Finding::warn(
+            "providers",
+            format!("{count} defined, {} left out: {problem}", problems.len()),
+            "correct or remove the file",
+        ),
+    }
+}
+
+fn daemon(client: &mut Client) -> Finding {
+    match client.call::<Status>(Request::Status) {
+        Ok(status) if status.version == env!("CARGO_PKG_VERSION") => Finding::ok(
+            "daemon",
+            format!(
+                "pid {}, version {}, {} run(s), master key in the {}",
+                status.pid,
+                status.version,
+                status.runs.len(),
+                status.master_key
+            ),
+        ),
+        Ok(status) => Finding::fail(
+            "daemon",
+            format!("version {}, this is {}", status.version, env!("CARGO_PKG_VERSION")),
+            Some("authsome daemon stop".to_owned()),
+        ),
+        Err(error) => Finding::failed("daemon", error),
+    }
+}
+
+fn vault(client: &mut Client) -> Finding {
+    match client.call::<VaultReport>(Request::VerifyVault) {
+        Ok(report) if report.damaged.is_empty() => {
+            Finding::ok("vault", format!("{} record(s), all readable", report.records))
+        }
+        Ok(report) => Finding::fail(
+            "vault",
+            report.damaged.join("; "),
+            Some("log in again to the connections that are named".to_owned()),
+        ),
+        Err(error) => Finding::failed("vault", error),
+    }
+}
+
+/// Builds a namespace and has it probed from inside; the agent is never started.
+fn redirection(context: &Context) -> Finding {
+    const NAME: &str = "redirection";
+    let plan = Plan {
+        command: vec!["true".into()],
+        agent: Some("doctor".to_owned()),
+        options: RunOptions::default(),
+        host_ports: Vec::new(),
+        hide: Vec::new(),
+        expose: Vec::new(),
+        env: std::env::vars_os().collect::<BTreeMap<_, _>>(),
+        cwd: "/".into(),
+    };
+    let began = Instant::now();
+    match runner::prepare(context.actor.clone(), plan) {
+        Ok(ready) => {
+            let detail = format!(
+                "IPv4, IPv6 and DNS arrive, nothing else leads out ({} ms)",
+                began.elapsed().as_millis()
+            );
+            match ready.warnings.first() {
+                None => Finding::ok(NAME, detail),
+                Some(warning) => {
+                    Finding::warn(NAME, format!("{detail}; {warning}"), "see the warning")
+                }
+            }
+        }
+        Err(error) => Finding::failed(NAME, error),
+    }
+}
+
+fn audit_log(context: &Context) -> Finding {
+    const NAME: &str = "audit log";
+    let path = context.home.audit_log();
+    if !path.exists() {
+        return Finding::ok(NAME, "empty");
+    }
+    match audit::read::verify(&path) {
+        Ok(report) => match report.first_problem {
+            None => Finding::ok(NAME, format!("{} record(s), chain unbroken", report.records)),
+            Some(problem) => Finding::fail(
+                NAME,
+                format!("line {}: {}", problem.line, problem.what),
+                Some(format!("keep {} for whoever must look into it, then move it away", path.display())),
+            ),
+        },
+        Err(error) => Finding::fail(NAME, super::super::chain(&error), error.hint()),
+    }
+}

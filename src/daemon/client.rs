@@ -1,0 +1,219 @@
+//! What the commands use to speak to the daemon: blocking, one connection, no runtime.
+
+use std::{
+    io::{self, BufRead, BufReader},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::wire::Wire;
+use crate::paths::Home;
+use crate::protocol::{Envelope, ErrorKind, ErrorReply, ListenerKind, Reply, Request, RunEvent};
+
+/// How long a daemon that is starting may take before a command gives up.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// A connection to the daemon.
+#[derive(Debug)]
+pub struct Client {
+    wire: Wire,
+    events: Vec<RunEvent>,
+}
+
+/// Whose daemon is started, when a root `run` acts for the user who called sudo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Login name.
+    pub name: String,
+    /// Home directory.
+    pub home: PathBuf,
+}
+
+/// One line of the daemon's start-up report on its standard output.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Started {
+    /// It serves.
+    Ready,
+    /// Another one already holds the home.
+    AlreadyRunning,
+    /// It could not start.
+    Error(ErrorReply),
+}
+
+impl Client {
+    /// Connects to the daemon if there is one.
+    pub fn connect(home: &Home) -> Result<Option<Self>, ErrorReply> {
+        match UnixStream::connect(home.daemon_socket()) {
+            Ok(stream) => Ok(Some(Self { wire: Wire::new(stream), events: Vec::new() })),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(unavailable(
+                format!("cannot connect to {}: {error}", home.daemon_socket().display()),
+                None,
+            )),
+        }
+    }
+
+    /// Connects to the daemon, starting it if there is none.
+    pub fn connect_or_start(home: &Home) -> Result<Self, ErrorReply> {
+        Self::connect_or_start_as(home, None)
+    }
+
+    /// As [`Client::connect_or_start`], with the daemon running as `owner`.
+    pub fn connect_or_start_as(home: &Home, owner: Option<&Owner>) -> Result<Self, ErrorReply> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            if let Some(client) = Self::connect(home)? {
+                return Ok(client);
+            }
+            match start(home, owner)? {
+                Started::Ready => {}
+                // It holds the lock but not yet the socket, or is on its way out: look again.
+                Started::AlreadyRunning => std::thread::sleep(Duration::from_millis(20)),
+                Started::Error(error) => return Err(error),
+            }
+            if Instant::now() > deadline {
+                return Err(unavailable(
+                    "the daemon holds its lock but does not answer".to_owned(),
+                    Some(format!("see {}", home.daemon_log().display())),
+                ));
+            }
+        }
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn call<T: DeserializeOwned>(&mut self, request: Request) -> Result<T, ErrorReply> {
+        self.call_with(request, &[])
+    }
+
+    /// Hands listening sockets over; returns when the daemon accepts on them.
+    pub fn attach(
+        &mut self,
+        listeners: &[(ListenerKind, BorrowedFd<'_>)],
+    ) -> Result<(), ErrorReply> {
+        let kinds = listeners.iter().map(|(kind, _)| kind.clone()).collect();
+        let descriptors: Vec<_> = listeners.iter().map(|(_, descriptor)| *descriptor).collect();
+        self.call_with::<Value>(Request::Attach { listeners: kinds }, &descriptors).map(drop)
+    }
+
+    /// What the daemon said unasked since the last look. Reads the socket only if `readable`;
+    /// `None` when the daemon is gone.
+    pub fn take_events(&mut self, readable: bool) -> Option<Vec<RunEvent>> {
+        let mut first = readable;
+        while first || self.wire.has_line() {
+            first = false;
+            match self.wire.receive::<Value>() {
+                Ok(Some(value)) => {
+                    if let Ok(event) = serde_json::from_value(value) {
+                        self.events.push(event);
+                    }
+                }
+                Ok(None) | Err(_) => return None,
+            }
+        }
+        Some(std::mem::take(&mut self.events))
+    }
+
+    fn call_with<T: DeserializeOwned>(
+        &mut self,
+        request: Request,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<T, ErrorReply> {
+        let envelope = Envelope { version: env!("CARGO_PKG_VERSION").to_owned(), request };
+        self.wire.send(&envelope, descriptors).map_err(lost)?;
+        loop {
+            let value: Value = self.wire.receive().map_err(lost)?.ok_or_else(|| {
+                unavailable(
+                    "the daemon closed the connection".to_owned(),
+                    Some("see `authsome daemon logs`".to_owned()),
+                )
+            })?;
+            if value.get("event").is_some() {
+                if let Ok(event) = serde_json::from_value(value) {
+                    self.events.push(event);
+                }
+                continue;
+            }
+            let reply: Reply<T> = serde_json::from_value(value).map_err(|_| {
+                unavailable(
+                    "the daemon's answer is not one this version knows".to_owned(),
+                    Some("authsome daemon stop".to_owned()),
+                )
+            })?;
+            return match reply {
+                Reply::Ok(value) => Ok(value),
+                Reply::Error(error) => Err(error),
+            };
+        }
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wire.as_fd()
+    }
+}
+
+fn unavailable(message: String, hint: Option<String>) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Unavailable, message, hint }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
+fn lost(error: io::Error) -> ErrorReply {
+    unavailable(format!("lost the daemon: {error}"), Some("see `authsome daemon logs`".to_owned()))
+}
+
+/// Starts a daemon and waits for its report.
+fn start(home: &Home, owner: Option<&Owner>) -> Result<Started, ErrorReply> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        unavailable(format!("cannot start the daemon: {what}: {error}"), None)
+    };
+    let (reader, writer) = io::pipe().map_err(|error| failed("a pipe", &error))?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0("authsome")
+        .args(["daemon", "serve", "--detach"])
+        .env("AUTHSOME_HOME", home.root())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(Stdio::null());
+    if let Some(owner) = owner {
+        command.gid(owner.gid).uid(owner.uid).env("HOME", &owner.home).env("USER", &owner.name);
+    }
+    let mut child = command.spawn().map_err(|error| failed("execution", &error))?;
+    // Else our copy of the pipe's writing end keeps it open.
+    drop(command);
+    let mut line = String::new();
+    let read = BufReader::new(reader).read_line(&mut line);
+    // What we started only starts the daemon, so that it is nobody's child.
+    let status = child.wait().map(|status| status.to_string()).unwrap_or_default();
+    match read {
+        Ok(count) if count > 0 => serde_json::from_str(&line).map_err(|_| {
+            unavailable("the daemon's start-up report is not readable".to_owned(), None)
+        }),
+        Ok(_) | Err(_) => Err(unavailable(
+            format!("the daemon ended while starting ({status})"),
+            Some(format!("see {}", home.daemon_log().display())),
+        )),
+    }
+}

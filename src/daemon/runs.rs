@@ -1,0 +1,168 @@
+//! The open runs: what each was given, and telling them what they need to know.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{server::Shared, wire};
+use crate::protocol::{ErrorKind, ErrorReply, ListenerKind, OpenRun, RunEvent, RunOpened, RunView};
+use crate::{
+    broker::{Notice, RunGate},
+    interceptor::{self, Dialer, Listener, NameTable, RunCa, RunHandle},
+};
+
+/// A run that does not read what it is told is not waited for longer.
+const EVENT_LIMIT: Duration = Duration::from_millis(200);
+
+/// All open runs.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    open: Mutex<BTreeMap<String, Arc<Entry>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    command: String,
+    opened: Instant,
+    requests: Arc<AtomicU64>,
+    voice: Arc<Voice>,
+}
+
+/// Speaks to one `run`, whose connection the session's thread reads.
+#[derive(Debug)]
+struct Voice(Mutex<UnixStream>);
+
+impl Voice {
+    fn say(&self, event: &RunEvent) {
+        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A run that is gone is noticed by the thread that reads from it.
+        let _ = wire::send(&stream, event, &[]);
+    }
+}
+
+impl Notice for Voice {
+    fn named(&self, name: &str, address: SocketAddr) {
+        if let SocketAddr::V4(address) = address {
+            self.say(&RunEvent::Named { name: name.to_owned(), address: *address.ip() });
+        }
+    }
+}
+
+impl Runs {
+    pub(super) fn views(&self) -> Vec<RunView> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter()
+            .map(|(id, entry)| RunView {
+                id: id.clone(),
+                command: entry.command.clone(),
+                seconds: entry.opened.elapsed().as_secs(),
+                requests: entry.requests.load(Ordering::Relaxed),
+            })
+            .collect()
+    }
+
+    /// Tells every run that this daemon goes, so that none starts another.
+    pub(super) fn tell_stopping(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in open.values() {
+            entry.voice.say(&RunEvent::Stopping);
+        }
+    }
+
+    fn insert(&self, id: &str, entry: Arc<Entry>) -> Result<(), ErrorReply> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.contains_key(id) {
+            return Err(failed(format!("run {id} is already open")));
+        }
+        open.insert(id.to_owned(), entry);
+        Ok(())
+    }
+
+    fn remove(&self, id: &str) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+/// A run that belongs to one client connection; dropping it ends the run.
+pub(super) struct OpenedRun {
+    run: Arc<interceptor::Run>,
+    handles: Vec<RunHandle>,
+    shared: Arc<Shared>,
+    gate: Arc<RunGate>,
+}
+
+impl OpenedRun {
+    pub(super) fn open(
+        shared: &Arc<Shared>,
+        open: OpenRun,
+        sender: io::Result<UnixStream>,
+    ) -> Result<(Self, RunOpened), ErrorReply> {
+        let sender = sender.map_err(|error| failed(format!("cannot serve the run: {error}")))?;
+        let _ = sender.set_write_timeout(Some(EVENT_LIMIT));
+        let voice = Arc::new(Voice(Mutex::new(sender)));
+        let ca = RunCa::from_pem(&open.ca.certificate, &open.ca.key.0)
+            .map_err(|error| failed(format!("the run's certificate authority: {error}")))?;
+        let config = super::dial::config(&open)?;
+        let dialer = Dialer::new(config)
+            .map_err(|error| failed(format!("cannot dial for this run: {error}")))?;
+        let requests = Arc::new(AtomicU64::new(0));
+        let (gate, opened) =
+            RunGate::open(&shared.broker, &open, Arc::clone(&requests), voice.clone())?;
+        let entry = Entry { command: open.command, opened: Instant::now(), requests, voice };
+        shared.runs.insert(&open.id, Arc::new(entry))?;
+        let gate = Arc::new(gate);
+        let run = Arc::new(interceptor::Run {
+            id: open.id,
+            gate: gate.clone(),
+            ca: Arc::new(ca),
+            names: Arc::new(NameTable::new(open.names)),
+            dialer: Arc::new(dialer),
+        });
+        Ok((Self { run, handles: Vec::new(), shared: Arc::clone(shared), gate }, opened))
+    }
+
+    pub(super) fn attach(
+        &mut self,
+        shared: &Shared,
+        kinds: &[ListenerKind],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), ErrorReply> {
+        let listeners = kinds.iter().map(listener).zip(descriptors).collect();
+        let handle = shared
+            .workers
+            .serve(&self.run, listeners)
+            .map_err(|error| failed(format!("cannot accept on the run's sockets: {error}")))?;
+        self.handles.push(handle);
+        Ok(())
+    }
+}
+
+impl Drop for OpenedRun {
+    fn drop(&mut self) {
+        self.handles.clear();
+        self.shared.runs.remove(&self.run.id);
+        self.gate.close();
+    }
+}
+
+fn listener(kind: &ListenerKind) -> Listener {
+    match kind {
+        ListenerKind::Tcp { port } => Listener::Tcp(*port),
+        ListenerKind::Redirected => Listener::Redirected,
+        ListenerKind::HostPort { port } => Listener::HostPort(*port),
+        ListenerKind::DnsUdp => Listener::DnsUdp,
+        ListenerKind::DnsTcp => Listener::DnsTcp,
+    }
+}
+
+fn failed(message: String) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Failed, message, hint: None }
+}

@@ -1,0 +1,304 @@
+//! Start-up, the accept loop, and shutting down by draining.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::unix::{net::UnixListener, process::CommandExt},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use nix::sys::{
+    signal::{SigSet, Signal},
+    signalfd::{SfdFlags, SignalFd},
+};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    fs::{FlockOperation, flock},
+    net::sockopt::socket_peercred,
+};
+use serde::Serialize;
+
+use super::{runs::Runs, session};
+use crate::protocol::{ErrorKind, ErrorReply};
+use crate::{
+    broker::{Broker, KeyPlace},
+    interceptor::Workers,
+    paths::{self, Home},
+};
+
+/// How long requests that are under way may take when the daemon is told to stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// Clients served at once; each has a thread.
+const MAX_CLIENTS: usize = 1024;
+
+/// How the daemon is to serve.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Where things lie.
+    pub home: Home,
+    /// Where the master key is.
+    pub key: KeyPlace,
+    /// Start another process that serves, and return: the server then is nobody's child.
+    pub detach: bool,
+    /// Write the log to the home's file rather than to standard error.
+    pub logged: bool,
+}
+
+/// What every client's thread shares.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) broker: Arc<Broker>,
+    pub(super) runs: Runs,
+    pub(super) workers: Workers,
+    pub(super) started: Instant,
+    stopping: AtomicBool,
+    clients: AtomicUsize,
+}
+
+impl Shared {
+    /// Begins the shutdown.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        // The accept loop waits for signals too; a process may always signal itself.
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// The start-up report, one line on standard output; see `client::Started`.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Report<'a> {
+    Ready,
+    AlreadyRunning,
+    Error(&'a ErrorReply),
+}
+
+/// Serves until told to stop. Reports on standard output whether it could start.
+///
+/// # Errors
+/// Whatever kept it from serving; the same has been reported.
+pub fn serve(options: &ServeOptions) -> Result<(), ErrorReply> {
+    if options.detach {
+        return detach();
+    }
+    match Server::bind(options) {
+        Ok(Some(server)) => {
+            report(&Report::Ready);
+            server.run();
+            Ok(())
+        }
+        Ok(None) => {
+            report(&Report::AlreadyRunning);
+            Ok(())
+        }
+        Err(error) => {
+            report(&Report::Error(&error));
+            Err(error)
+        }
+    }
+}
+
+fn detach() -> Result<(), ErrorReply> {
+    Command::new("/proc/self/exe")
+        .arg0("authsome")
+        .args(["daemon", "serve", "--logged"])
+        .spawn()
+        .map(drop)
+        .map_err(|error| unavailable(format!("cannot start the daemon: {error}"), None))
+}
+
+fn report(report: &Report<'_>) {
+    // Nobody may be listening: started by hand, or the client was killed.
+    if let Ok(mut line) = serde_json::to_vec(report) {
+        line.push(b'\n');
+        let _ = io::stdout().write_all(&line);
+        let _ = io::stdout().flush();
+    }
+}
+
+fn unavailable(message: String, hint: Option<String>) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Unavailable, message, hint }
+}
+
+/// Started means bound: lock held, vault open, socket listening.
+struct Server {
+    shared: Arc<Shared>,
+    listener: UnixListener,
+    signals: SignalFd,
+    home: Home,
+    _lock: File,
+}
+
+impl Server {
+    /// `None` if another daemon holds the home.
+    fn bind(options: &ServeOptions) -> Result<Option<Self>, ErrorReply> {
+        let home = options.home.clone();
+        home.ensure().map_err(|error| unavailable(error.to_string(), error.hint()))?;
+        let io_error = |what: &str| {
+            let what = what.to_owned();
+            move |error: &dyn std::fmt::Display| {
+                unavailable(format!("cannot start the daemon: {what}: {error}"), None)
+            }
+        };
+        let lock = paths::append_private(&home.daemon_lock())
+            .map_err(|error| io_error("its lock file")(&error))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(io_error("its lock file")(&error)),
+        }
+        if options.logged {
+            let log = paths::append_private(&home.daemon_log())
+                .map_err(|error| io_error("its log")(&error))?;
+            rustix::stdio::dup2_stderr(&log).map_err(|error| io_error("its log")(&error))?;
+        }
+        // Own session, so that the terminal's signals and hang-up are not ours; unreadable to other
+        // processes of the user (prctl(2), PR_SET_DUMPABLE); a umask that lets nobody else read.
+        let _ = rustix::process::setsid();
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+            .map_err(|error| io_error("making itself unreadable")(&error))?;
+        paths::private_umask();
+        raise_descriptor_limit();
+        let signals = block_signals().map_err(|error| io_error("signals")(&error))?;
+
+        let broker = Broker::open(&home, &options.key)?;
+        let workers =
+            Workers::start(worker_count()).map_err(|error| io_error("its workers")(&error))?;
+        let listener = bind_socket(&home).map_err(|error| io_error("its socket")(&error))?;
+        let shared = Shared {
+            broker,
+            runs: Runs::default(),
+            workers,
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            clients: AtomicUsize::new(0),
+        };
+        Ok(Some(Self { shared: Arc::new(shared), listener, signals, home, _lock: lock }))
+    }
+
+    fn run(self) {
+        tracing::info!(pid = std::process::id(), "serving");
+        while !self.shared.is_stopping() {
+            let (client, signal) = {
+                let mut descriptors = [
+                    PollFd::new(&self.listener, PollFlags::IN),
+                    PollFd::new(&self.signals, PollFlags::IN),
+                ];
+                match poll(&mut descriptors, None) {
+                    Ok(_) => {}
+                    Err(rustix::io::Errno::INTR) => continue,
+                    Err(error) => {
+                        tracing::error!(%error, "poll failed");
+                        break;
+                    }
+                }
+                let [client, signal] = &descriptors;
+                (!client.revents().is_empty(), !signal.revents().is_empty())
+            };
+            if signal {
+                break;
+            }
+            if client {
+                self.accept();
+            }
+        }
+        tracing::info!("draining");
+        // The socket goes first: a command that comes now starts the next daemon when we are gone.
+        let _ = std::fs::remove_file(self.home.daemon_socket());
+        self.shared.runs.tell_stopping();
+        self.shared.workers.drain(DRAIN_LIMIT);
+        self.shared.broker.close();
+        tracing::info!("stopped");
+    }
+
+    fn accept(&self) {
+        let stream = match self.listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a client");
+                // Out of descriptors, most likely; without a pause this loop would spin.
+                std::thread::sleep(Duration::from_millis(50));
+                return;
+            }
+        };
+        // The socket's mode already keeps others out; a mode can be changed by mistake.
+        let own = rustix::process::getuid();
+        match socket_peercred(&stream) {
+            Ok(peer) if peer.uid == own || peer.uid.is_root() => {}
+            Ok(peer) => {
+                tracing::warn!(uid = peer.uid.as_raw(), "refused a client of another user");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "refused a client whose user is unknown");
+                return;
+            }
+        }
+        if self.shared.clients.fetch_add(1, Ordering::AcqRel) >= MAX_CLIENTS {
+            self.shared.clients.fetch_sub(1, Ordering::AcqRel);
+            tracing::warn!("refused a client: {MAX_CLIENTS} are connected");
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let spawned = std::thread::Builder::new().name("client".to_owned()).spawn(move || {
+            // The count goes down even if the session panics.
+            let count = ClientCount(&shared);
+            session::serve(&shared, stream);
+            drop(count);
+        });
+        if let Err(error) = spawned {
+            self.shared.clients.fetch_sub(1, Ordering::AcqRel);
+            tracing::warn!(%error, "cannot serve a client");
+        }
+    }
+}
+
+struct ClientCount<'a>(&'a Shared);
+
+impl Drop for ClientCount<'_> {
+    fn drop(&mut self) {
+        self.0.clients.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// As many workers as the machine runs at once.
+fn worker_count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Each agent connection takes two descriptors; the usual soft limit of 1024 is soon met.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// TERM and INT are read from a descriptor; threads made later inherit the mask.
+fn block_signals() -> nix::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGTERM);
+    mask.add(Signal::SIGINT);
+    mask.thread_block()?;
+    SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC)
+}
+
+/// A socket file left by a daemon that was killed is replaced: the lock says that nobody serves it.
+fn bind_socket(home: &Home) -> io::Result<UnixListener> {
+    let path = home.daemon_socket();
+    match std::fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    UnixListener::bind(path)
+}

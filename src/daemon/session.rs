@@ -1,0 +1,142 @@
+//! One client: its requests, and, if it opens one, its run.
+
+use std::{os::unix::net::UnixStream, sync::Arc};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{runs::OpenedRun, server::Shared, wire::Wire};
+use crate::protocol::{Envelope, ErrorKind, ErrorReply, Reply, Request, Status};
+
+/// Answers until the client closes. When it had a run, the run ends with it.
+pub(super) fn serve(shared: &Arc<Shared>, stream: UnixStream) {
+    let mut session = Session { shared, wire: Wire::new(stream), run: None };
+    loop {
+        let envelope = match session.wire.receive::<Envelope>() {
+            Ok(Some(envelope)) => envelope,
+            Ok(None) => break,
+            Err(error) => {
+                // An envelope that cannot be read most likely comes from another version.
+                let reply = ErrorReply {
+                    kind: ErrorKind::Unavailable,
+                    message: format!("the daemon cannot read the request: {error}"),
+                    hint: Some("authsome daemon stop".to_owned()),
+                };
+                let _ = session.wire.send(&Reply::<Value>::Error(reply), &[]);
+                break;
+            }
+        };
+        let reply = session.answer(envelope);
+        if session.wire.send(&reply, &[]).is_err() {
+            break;
+        }
+    }
+}
+
+struct Session<'a> {
+    shared: &'a Arc<Shared>,
+    wire: Wire,
+    run: Option<OpenedRun>,
+}
+
+impl Session<'_> {
+    fn answer(&mut self, envelope: Envelope) -> Reply<Value> {
+        match self.dispatch(envelope) {
+            Ok(value) => Reply::Ok(value),
+            Err(error) => Reply::Error(error),
+        }
+    }
+
+    fn dispatch(&mut self, envelope: Envelope) -> Result<Value, ErrorReply> {
+        let broker = &self.shared.broker;
+        check_version(&envelope)?;
+        match envelope.request {
+            Request::Status => json(self.status()),
+            Request::Stop => {
+                self.shared.stop();
+                json(())
+            }
+            Request::Connections { provider } => json(broker.connections(provider.as_deref())?),
+            Request::PutConnection { provider, connection, fields, replace } => {
+                json(broker.put(&provider, &connection, fields, replace)?)
+            }
+            Request::GetConnection { provider, connection, reveal, purpose } => {
+                json(broker.credential(&provider, connection.as_deref(), reveal, &purpose)?)
+            }
+            Request::SetDefault { provider, connection } => {
+                json(broker.set_default(&provider, &connection)?)
+            }
+            Request::DeleteConnections { provider, connection } => {
+                json(broker.delete(&provider, connection.as_deref())?)
+            }
+            Request::ReloadProviders => json(broker.reload_providers()?),
+            Request::VerifyVault => json(broker.verify()?),
+            Request::OpenRun(open) => {
+                if self.run.is_some() {
+                    return Err(usage("this connection already has a run"));
+                }
+                if self.shared.is_stopping() {
+                    return Err(stopping());
+                }
+                let (run, opened) = OpenedRun::open(self.shared, *open, self.wire.sender())?;
+                self.run = Some(run);
+                json(opened)
+            }
+            Request::Attach { listeners } => {
+                let descriptors = self
+                    .wire
+                    .take_descriptors(listeners.len())
+                    .map_err(|error| usage(&error.to_string()))?;
+                let run = self.run.as_mut().ok_or_else(|| usage("no run is open"))?;
+                json(run.attach(self.shared, &listeners, descriptors)?)
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.shared.started.elapsed().as_secs(),
+            runs: self.shared.runs.views(),
+            master_key: self.shared.broker.key_place().to_owned(),
+        }
+    }
+}
+
+/// Another version may ask how the daemon is, and tell it to stop; everything else could mean
+/// something else to it.
+fn check_version(envelope: &Envelope) -> Result<(), ErrorReply> {
+    let own = env!("CARGO_PKG_VERSION");
+    if envelope.version == own || matches!(envelope.request, Request::Status | Request::Stop) {
+        return Ok(());
+    }
+    Err(ErrorReply {
+        kind: ErrorKind::Unavailable,
+        message: format!(
+            "the running daemon is version {own}, this command is version {}",
+            envelope.version
+        ),
+        hint: Some("authsome daemon stop".to_owned()),
+    })
+}
+
+fn json<T: Serialize>(value: T) -> Result<Value, ErrorReply> {
+    serde_json::to_value(value).map_err(|error| ErrorReply {
+        kind: ErrorKind::Failed,
+        message: format!("the answer cannot be written as JSON: {error}"),
+        hint: None,
+    })
+}
+
+fn usage(message: &str) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Usage, message: message.to_owned(), hint: None }
+}
+
+fn stopping() -> ErrorReply {
+    ErrorReply {
+        kind: ErrorKind::Unavailable,
+        message: "the daemon is stopping".to_owned(),
+        hint: Some("try again".to_owned()),
+    }
+}

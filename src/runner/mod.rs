@@ -1,0 +1,319 @@
+//! Starts an agent in its namespace, with the daemon behind it. What `run`, `doctor` and `demo` share.
+//!
+//! It holds the run's certificate authority and duplicates of its sockets, and no secret else; it has
+//! no runtime and no threads. The order is the protection: the daemon serves the sockets, then the
+//! namespace is probed from inside, and only then is the agent executed. Whatever fails before that
+//! point, there is no agent.
+
+mod environment;
+mod hidden;
+mod user;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    time::Duration,
+};
+
+use netns::{ListenerKind as Kind, ProbeReport, Sandbox, Spec};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use secrecy::SecretString;
+
+pub use self::{environment::Environment, user::Actor};
+use crate::{
+    daemon::client::Client,
+    interceptor::RunCa,
+    protocol::{
+        ErrorKind, ErrorReply, ListenerKind, OpenRun, Request, RunCaKey, RunEvent, RunOpened,
+        RunOptions, Secret,
+    },
+    trust::Overlay,
+};
+
+/// TCP ports that always have a listener of their own: 443 because it is what this is about, 80 so
+/// that it works where the kernel cannot redirect the others.
+const PORTS: [u16; 2] = [443, 80];
+/// How often a run without a daemon looks for one.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+/// What to run, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+    /// Name of the agent; the program's by default.
+    pub agent: Option<String>,
+    /// What it may reach.
+    pub options: RunOptions,
+    /// Ports of the host's loopback that it reaches at its own.
+    pub host_ports: Vec<u16>,
+    /// Paths to cover besides the usual ones.
+    pub hide: Vec<PathBuf>,
+    /// Paths of the usual ones to leave uncovered.
+    pub expose: Vec<PathBuf>,
+    /// The environment it would have without us.
+    pub env: BTreeMap<OsString, OsString>,
+    /// Where it starts.
+    pub cwd: PathBuf,
+}
+
+/// A namespace that has been proven, whose agent has not started.
+#[derive(Debug)]
+pub struct Ready {
+    sandbox: Sandbox,
+    link: Link,
+    /// What the probe saw.
+    pub probe: ProbeReport,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// The connection to the daemon, and what it takes to make it again.
+#[derive(Debug)]
+struct Link {
+    client: Option<Client>,
+    listeners: Vec<(ListenerKind, OwnedFd)>,
+    open: OpenRun,
+    actor: Actor,
+    /// The daemon was told to stop: wait for another, start none.
+    stopped: bool,
+}
+
+/// Builds the namespace, hands its sockets to the daemon, and proves from inside that nothing else
+/// leads out.
+///
+/// # Errors
+/// Whatever failed, with its mend. There is no agent then, and nothing left behind.
+pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
+    // Neither to be read nor traced by what we start (prctl(2), PR_SET_DUMPABLE).
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(|error| failed(format!("cannot make this process unreadable: {error}")))?;
+    let id = run_id()?;
+    let (certificate, key) = RunCa::generate()
+        .map_err(|error| failed(format!("cannot make the run's certificate authority: {error}")))?;
+    let agent = plan.agent.clone().unwrap_or_else(|| environment::agent_name(&plan.command));
+    let open = OpenRun {
+        id: id.clone(),
+        command: agent.clone(),
+        agent,
+        ca: RunCaKey { certificate, key: Secret(SecretString::from(key)) },
+        options: plan.options.clone(),
+        names: BTreeMap::new(),
+        proxy: environment::proxy_variables(&plan.env),
+    };
+    let mut client = Client::connect_or_start_as(&actor.home, actor.owner())?;
+    let opened: RunOpened = client.call(Request::OpenRun(Box::new(open.clone())))?;
+
+    let overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &plan.env);
+    let env = Environment { base: &plan.env, actor: &actor, run: &id }
+        .compose(&opened, overlay.env.clone());
+    let spec = spec(&id, &actor, plan, overlay, env)?;
+    let (mut sandbox, prepared) = Sandbox::spawn(&spec).map_err(|error| sandbox_error(&error))?;
+    let mut warnings = opened.warnings;
+    warnings.extend(prepared.warnings);
+    let listeners: Vec<_> = prepared
+        .listeners
+        .into_iter()
+        .map(|listener| (listener_kind(listener.kind), listener.fd))
+        .collect();
+    let mut link = Link { client: Some(client), listeners, open, actor, stopped: false };
+    link.attach()?;
+    let probe = sandbox.probe().map_err(|error| sandbox_error(&error))?;
+    Ok(Ready { sandbox, link, probe, warnings })
+}
+
+impl Ready {
+    /// Lets the agent go and waits for it. Returns its exit code as a shell would report it.
+    ///
+    /// # Errors
+    /// The agent could not be executed ([`netns::Error::exec_code`] tells how), or was lost.
+    pub fn go(mut self) -> Result<u8, GoError> {
+        self.sandbox.release().map_err(|error| GoError {
+            code: error.exit_code(),
+            error: sandbox_error(&error),
+        })?;
+        loop {
+            let timer;
+            let extra = match &self.link.client {
+                Some(client) => client.as_fd(),
+                None => {
+                    timer = reconnect_timer()
+                        .map_err(|error| lost(format!("cannot wait for the daemon: {error}")))?;
+                    timer.as_fd()
+                }
+            };
+            let event = self.sandbox.wait_event(Some(extra)).map_err(|error| GoError {
+                code: netns::FAILED,
+                error: sandbox_error(&error),
+            })?;
+            match event {
+                netns::Event::Exited(status) => return Ok(status.code()),
+                netns::Event::Extra => self.link.tend(),
+            }
+        }
+    }
+}
+
+/// Why there was no agent, or no more.
+#[derive(Debug)]
+pub struct GoError {
+    /// Exit code: 125, 126 or 127.
+    pub code: u8,
+    /// What to say.
+    pub error: ErrorReply,
+}
+
+fn lost(message: String) -> GoError {
+    GoError { code: netns::FAILED, error: failed(message) }
+}
+
+impl Link {
+    fn attach(&mut self) -> Result<(), ErrorReply> {
+        let listeners: Vec<_> = self
+            .listeners
+            .iter()
+            .map(|(kind, descriptor)| (kind.clone(), descriptor.as_fd()))
+            .collect();
+        match &mut self.client {
+            Some(client) => client.attach(&listeners),
+            None => Err(failed("the daemon is gone".to_owned())),
+        }
+    }
+
+    /// The daemon said something or is gone, or it is time to look for one.
+    fn tend(&mut self) {
+        let Some(client) = &mut self.client else {
+            // What goes wrong now is tried again; the agent meanwhile has no network, no more.
+            if self.reconnect().is_err() {
+                self.client = None;
+            }
+            return;
+        };
+        match client.take_events(true) {
+            Some(events) => {
+                for event in events {
+                    match event {
+                        RunEvent::Named { name, address } => {
+                            self.open.names.insert(name, address);
+                        }
+                        RunEvent::Stopping => self.stopped = true,
+                    }
+                }
+            }
+            None => {
+                self.client = None;
+                if !self.stopped && self.reconnect().is_err() {
+                    self.client = None;
+                }
+            }
+        }
+    }
+
+    fn reconnect(&mut self) -> Result<(), ErrorReply> {
+        let client = if self.stopped {
+            Client::connect(&self.actor.home)?
+        } else {
+            Some(Client::connect_or_start_as(&self.actor.home, self.actor.owner())?)
+        };
+        let Some(mut client) = client else { return Ok(()) };
+        client.call::<RunOpened>(Request::OpenRun(Box::new(self.open.clone())))?;
+        self.client = Some(client);
+        self.attach()?;
+        self.stopped = false;
+        Ok(())
+    }
+}
+
+fn spec(
+    id: &str,
+    actor: &Actor,
+    plan: Plan,
+    overlay: Overlay,
+    env: Vec<(OsString, OsString)>,
+) -> Result<Spec, ErrorReply> {
+    let mut tcp_ports = PORTS.to_vec();
+    // Where the kernel cannot redirect, the ports that were asked for still work.
+    tcp_ports.extend(plan.options.allow.iter().filter_map(|rule| rule.port));
+    tcp_ports.extend(plan.options.resolve.iter().map(|rule| rule.port));
+    tcp_ports.retain(|port| *port != 53);
+    tcp_ports.sort_unstable();
+    tcp_ports.dedup();
+    let files = overlay
+        .files
+        .into_iter()
+        .map(|(path, contents)| netns::File { path, contents: netns::Contents::Bytes(contents) })
+        .chain(overlay.links.into_iter().map(|(path, target)| netns::File {
+            path,
+            contents: netns::Contents::Link(target),
+        }))
+        .collect();
+    let overlays = overlay
+        .mounts
+        .into_iter()
+        .map(|(source, target)| netns::Overlay { source, target })
+        .collect();
+    Ok(Spec {
+        run_id: id.to_owned(),
+        user: actor.credentials(),
+        tcp_ports,
+        catch_all: true,
+        host_ports: plan.host_ports.clone(),
+        trust_dir: actor.home.root().to_owned(),
+        files,
+        overlays,
+        hide: hidden::paths(actor, &plan)?,
+        command: plan.command,
+        env,
+        cwd: plan.cwd,
+    })
+}
+
+fn listener_kind(kind: Kind) -> ListenerKind {
+    match kind {
+        Kind::Tcp { port } => ListenerKind::Tcp { port },
+        Kind::Redirected => ListenerKind::Redirected,
+        Kind::HostPort { port } => ListenerKind::HostPort { port },
+        Kind::DnsUdp => ListenerKind::DnsUdp,
+        Kind::DnsTcp => ListenerKind::DnsTcp,
+    }
+}
+
+/// 64 random bits in hexadecimal.
+fn run_id() -> Result<String, ErrorReply> {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| failed(format!("the kernel gives no random numbers: {error}")))?;
+    Ok(hex::encode(bytes))
+}
+
+fn reconnect_timer() -> rustix::io::Result<OwnedFd> {
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+    let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let value = Timespec { tv_sec: RECONNECT.as_secs().cast_signed(), tv_nsec: 0 };
+    timerfd_settime(
+        &timer,
+        TimerfdTimerFlags::empty(),
+        &Itimerspec { it_interval: zero, it_value: value },
+    )?;
+    Ok(timer)
+}
+
+fn sandbox_error(error: &netns::Error) -> ErrorReply {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message.push_str(": ");
+        message.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    ErrorReply { kind: ErrorKind::Failed, message, hint: error.hint() }
+}
+
+fn failed(message: String) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Failed, message, hint: None }
+}

@@ -1,0 +1,122 @@
+//! Who a run acts for: the caller, or, under sudo, the user who called it.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
+
+use nix::unistd::{Gid, Uid, User, getgrouplist};
+
+use crate::{
+    daemon::client::Owner,
+    paths::Home,
+    protocol::{ErrorKind, ErrorReply},
+};
+
+/// The user a run acts for, and where their things lie.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// Their home of authsome.
+    pub home: Home,
+    sudo: Option<SudoUser>,
+}
+
+#[derive(Clone, Debug)]
+struct SudoUser {
+    owner: Owner,
+    groups: Vec<u32>,
+    shell: PathBuf,
+}
+
+impl Actor {
+    /// The caller, whoever that is.
+    pub fn caller(home: Home) -> Self {
+        Self { home, sudo: None }
+    }
+
+    /// The user behind `SUDO_UID` if we are root through sudo(8), else the caller.
+    ///
+    /// # Errors
+    /// A user who does not exist, a home that cannot be.
+    pub fn resolve(env: &BTreeMap<OsString, OsString>) -> Result<Self, ErrorReply> {
+        let home_error = |error: &crate::paths::Error| ErrorReply {
+            kind: ErrorKind::Failed,
+            message: error.to_string(),
+            hint: error.hint(),
+        };
+        let variable = |name: &str| env.get(OsStr::new(name)).cloned();
+        let Some(uid) = sudo_uid(env) else {
+            return Home::resolve(variable).map(Self::caller).map_err(|error| home_error(&error));
+        };
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten().ok_or_else(|| ErrorReply {
+            kind: ErrorKind::Failed,
+            message: format!("SUDO_UID is {uid}, and there is no such user"),
+            hint: Some("run it without sudo".to_owned()),
+        })?;
+        // Root's own XDG_DATA_HOME is not the user's.
+        let home = Home::for_user(&user.dir, |name| {
+            variable(name).filter(|_| name == "AUTHSOME_HOME")
+        })
+        .map_err(|error| home_error(&error))?;
+        Ok(Self { home, sudo: Some(SudoUser::new(user)) })
+    }
+
+    /// Whose the daemon must be, if not the caller's.
+    pub fn owner(&self) -> Option<&Owner> {
+        self.sudo.as_ref().map(|user| &user.owner)
+    }
+
+    /// The user the agent becomes, if not the caller.
+    pub(super) fn credentials(&self) -> Option<netns::Credentials> {
+        self.sudo.as_ref().map(|user| netns::Credentials {
+            uid: user.owner.uid,
+            gid: user.owner.gid,
+            groups: user.groups.clone(),
+        })
+    }
+
+    pub(super) fn uid(&self) -> u32 {
+        self.sudo
+            .as_ref()
+            .map_or_else(|| rustix::process::getuid().as_raw(), |user| user.owner.uid)
+    }
+
+    /// What sudo had set for root and the agent, who is not root, must see otherwise.
+    pub(super) fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let Some(user) = &self.sudo else { return Vec::new() };
+        vec![
+            ("HOME", user.owner.home.clone().into()),
+            ("USER", user.owner.name.clone().into()),
+            ("LOGNAME", user.owner.name.clone().into()),
+            ("SHELL", user.shell.clone().into()),
+        ]
+    }
+}
+
+impl SudoUser {
+    fn new(user: User) -> Self {
+        let groups = std::ffi::CString::new(user.name.as_str())
+            .ok()
+            .and_then(|name| getgrouplist(&name, user.gid).ok())
+            .unwrap_or_else(|| vec![user.gid]);
+        Self {
+            groups: groups.into_iter().map(Gid::as_raw).collect(),
+            shell: user.shell,
+            owner: Owner {
+                uid: user.uid.as_raw(),
+                gid: user.gid.as_raw(),
+                name: user.name,
+                home: user.dir,
+            },
+        }
+    }
+}
+
+fn sudo_uid(env: &BTreeMap<OsString, OsString>) -> Option<u32> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let uid = env.get(OsStr::new("SUDO_UID"))?.to_str()?.parse().ok()?;
+    (uid != 0).then_some(uid)
+}

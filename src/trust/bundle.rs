@@ -1,0 +1,69 @@
+//! PEM bundles: reading the roots there are, and merging them with the run's.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ffi::{OsStr, OsString},
+    path::Path,
+};
+
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
+/// The system's roots and those that the parent's variables name, in PEM, unmerged.
+pub(super) fn roots(system: &[&str], env: &BTreeMap<OsString, OsString>) -> String {
+    let mut roots = system
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok())
+        .unwrap_or_default();
+    for name in ["SSL_CERT_FILE", "NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
+        roots.push('\n');
+        roots.push_str(&named(env, name));
+    }
+    roots
+}
+
+/// What the file holds that a variable names; empty if there is none.
+pub(super) fn named(env: &BTreeMap<OsString, OsString>, name: &str) -> String {
+    env.get(OsStr::new(name))
+        .and_then(|path| std::fs::read_to_string(Path::new(path)).ok())
+        .unwrap_or_default()
+}
+
+/// The certificates of `roots`, each once, and then `ca`.
+pub(super) fn merge(roots: &str, ca: &str) -> String {
+    let mut seen = HashSet::new();
+    let mut merged = String::with_capacity(roots.len() + ca.len());
+    for certificate in certificates(roots).chain(certificates(ca)) {
+        if seen.insert(certificate) {
+            merged.push_str(BEGIN);
+            merged.push_str(certificate);
+            merged.push_str(END);
+            merged.push('\n');
+        }
+    }
+    merged
+}
+
+/// What stands between the markers of each certificate, line breaks included.
+pub(super) fn certificates(pem: &str) -> impl Iterator<Item = &str> {
+    pem.split(BEGIN).skip(1).filter_map(|rest| rest.split_once(END)).map(|(body, _)| body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_keeps_each_certificate_once_and_drops_what_is_none() {
+        let one = format!("{BEGIN}\nQQ==\n{END}\n");
+        let two = format!("{BEGIN}\nQg==\n{END}\n");
+        let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
+        let merged = merge(&format!("# comment\n{one}{key}{one}"), &two);
+        assert_eq!(merged, format!("{one}{two}"));
+    }
+
+    #[test]
+    fn a_cut_off_certificate_is_left_out() {
+        assert_eq!(merge(&format!("{BEGIN}\nQQ=="), ""), "");
+    }
+}

@@ -1,0 +1,116 @@
+//! Java's `cacerts`: the JVM reads its own key store, at a place below each installation.
+//!
+//! It is written in the JKS format, which every JDK reads whatever its default is (the `DualFormat`
+//! provider, JEP 229), as `sun.security.provider.JavaKeyStore` documents it: big-endian, a magic
+//! number, entries, and an integrity digest over them keyed by a password that everybody knows.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use sha1::{Digest, Sha1};
+
+use super::bundle;
+
+const MAGIC: u32 = 0xFEED_FEED;
+const VERSION: u32 = 2;
+const TRUSTED_CERTIFICATE: u32 = 2;
+/// The default of every JDK; the store holds nothing secret.
+const PASSWORD: &str = "changeit";
+/// Part of the format.
+const WHITENER: &[u8] = b"Mighty Aphrodite";
+
+/// Every `cacerts` of a JDK that this environment would use.
+pub(super) fn stores(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
+    let mut homes = Vec::new();
+    for name in ["JAVA_HOME", "JDK_HOME", "GRAALVM_HOME"] {
+        homes.extend(env.get(OsStr::new(name)).map(PathBuf::from));
+    }
+    let user = env.get(OsStr::new("HOME")).map(PathBuf::from);
+    let mut parents: Vec<PathBuf> = ["/usr/lib/jvm", "/usr/java", "/opt/java", "/opt/jdk"]
+        .map(PathBuf::from)
+        .to_vec();
+    if let Some(user) = user {
+        parents.push(user.join(".sdkman/candidates/java"));
+        parents.push(user.join(".jdks"));
+        parents.push(user.join(".asdf/installs/java"));
+        parents.push(user.join(".local/share/mise/installs/java"));
+    }
+    homes.extend(parents.iter().flat_map(|parent| {
+        std::fs::read_dir(parent)
+            .map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>())
+            .unwrap_or_default()
+    }));
+    let mut found: Vec<PathBuf> = homes
+        .iter()
+        .flat_map(|home| ["lib/security/cacerts", "jre/lib/security/cacerts"].map(|at| home.join(at)))
+        .chain([PathBuf::from("/etc/ssl/certs/java/cacerts")])
+        .filter_map(|path| Path::canonicalize(&path).ok())
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// A key store that trusts every certificate of a PEM bundle.
+pub(super) fn key_store(pem: &str) -> Vec<u8> {
+    let certificates: Vec<Vec<u8>> = bundle::certificates(pem)
+        .filter_map(|body| {
+            let body: String = body.split_ascii_whitespace().collect();
+            STANDARD.decode(body).ok()
+        })
+        .collect();
+    let mut store = Vec::new();
+    put_u32(&mut store, MAGIC);
+    put_u32(&mut store, VERSION);
+    put_u32(&mut store, length(&certificates));
+    for (number, certificate) in certificates.iter().enumerate() {
+        put_u32(&mut store, TRUSTED_CERTIFICATE);
+        put_text(&mut store, &format!("authsome-{number}"));
+        // Creation time, which nothing reads.
+        store.extend_from_slice(&0_u64.to_be_bytes());
+        put_text(&mut store, "X.509");
+        put_u32(&mut store, length(certificate));
+        store.extend_from_slice(certificate);
+    }
+    let mut digest = Sha1::new();
+    for unit in PASSWORD.encode_utf16() {
+        digest.update(unit.to_be_bytes());
+    }
+    digest.update(WHITENER);
+    digest.update(&store);
+    store.extend_from_slice(&digest.finalize());
+    store
+}
+
+fn length<T>(items: &[T]) -> u32 {
+    u32::try_from(items.len()).unwrap_or(u32::MAX)
+}
+
+fn put_u32(store: &mut Vec<u8>, value: u32) {
+    store.extend_from_slice(&value.to_be_bytes());
+}
+
+/// Java's modified UTF-8 of a short ASCII text: a two-byte length, and the text.
+fn put_text(store: &mut Vec<u8>, text: &str) {
+    store.extend_from_slice(&u16::try_from(text.len()).unwrap_or_default().to_be_bytes());
+    store.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_has_one_entry_a_certificate_and_a_digest() {
+        let pem = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n";
+        let store = key_store(pem);
+        assert_eq!(store.get(..12), Some(&[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2, 0, 0, 0, 1][..]));
+        assert!(store.windows(3).any(|window| window == b"ABC"));
+        // magic, version, count; tag, alias, date, type, length, contents; digest
+        assert_eq!(store.len(), 12 + 4 + (2 + 10) + 8 + (2 + 5) + 4 + 3 + 20);
+    }
+}
