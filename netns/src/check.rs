@@ -134,24 +134,36 @@ impl Setting {
     }
 }
 
+/// A sysctl, the values that forbid namespaces to this process, and what changes it.
+type Known = (&'static str, fn(&str) -> bool, &'static str);
+
+const KNOWN: [Known; 4] = [
+    (
+        "user.max_user_namespaces",
+        |value| value == "0",
+        "sudo sysctl -w user.max_user_namespaces=15000",
+    ),
+    (
+        "user.max_net_namespaces",
+        |value| value == "0",
+        "sudo sysctl -w user.max_net_namespaces=15000",
+    ),
+    (
+        "kernel.unprivileged_userns_clone",
+        |value| value == "0" && !getuid().is_root(),
+        "sudo sysctl -w kernel.unprivileged_userns_clone=1",
+    ),
+    (
+        "kernel.apparmor_restrict_unprivileged_userns",
+        |value| value == "1" && !getuid().is_root() && !profiled(),
+        "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give the program an \
+         AppArmor profile with `userns,`",
+    ),
+];
+
 /// The settings that exist on this machine.
 fn settings() -> Vec<Setting> {
-    let table: [(&'static str, fn(&str) -> bool, &str); 4] = [
-        ("user.max_user_namespaces", |value| value == "0", "sudo sysctl -w user.max_user_namespaces=15000"),
-        ("user.max_net_namespaces", |value| value == "0", "sudo sysctl -w user.max_net_namespaces=15000"),
-        (
-            "kernel.unprivileged_userns_clone",
-            |value| value == "0" && !getuid().is_root(),
-            "sudo sysctl -w kernel.unprivileged_userns_clone=1",
-        ),
-        (
-            "kernel.apparmor_restrict_unprivileged_userns",
-            |value| value == "1" && !getuid().is_root() && !profiled(),
-            "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give the program an \
-             AppArmor profile with `userns,`",
-        ),
-    ];
-    table
+    KNOWN
         .into_iter()
         .filter_map(|(name, forbids, mend)| {
             let value = sysctl(name).ok()?;

@@ -107,7 +107,10 @@ fn make_namespaces(build: &Build) -> Result<(), Failure> {
         let (uid, gid) = (geteuid(), getegid());
         unshare(CloneFlags::CLONE_NEWUSER).in_step(Step::UserNamespace)?;
         let map = |path: &str, line: String| {
-            File::options().write(true).open(path).and_then(|mut file| file.write_all(line.as_bytes()))
+            File::options()
+                .write(true)
+                .open(path)
+                .and_then(|mut file| file.write_all(line.as_bytes()))
         };
         map("/proc/self/setgroups", "deny".to_owned()).in_step(Step::IdMap)?;
         map("/proc/self/uid_map", format!("{uid} {uid} 1")).in_step(Step::IdMap)?;
@@ -146,9 +149,7 @@ fn send_listeners(
     for chunk in bound.chunks(MAX_DESCRIPTORS) {
         let kinds = chunk.iter().map(|(kind, _)| *kind).collect();
         let descriptors: Vec<_> = chunk.iter().map(|(_, socket)| socket.as_fd()).collect();
-        control
-            .send_with(&Report::Listeners(kinds), &[], &descriptors)
-            .in_step(Step::Control)?;
+        control.send_with(&Report::Listeners(kinds), &[], &descriptors).in_step(Step::Control)?;
     }
     Ok(catch_all)
 }
@@ -175,6 +176,11 @@ fn make_mounts(build: &Build, blob: &[u8], warnings: &mut Vec<String>) -> Result
     let plan = Plan {
         trust_dir: Path::new(&trust_dir),
         files,
+        links: build
+            .links
+            .iter()
+            .map(|(path, target)| (path.clone().into(), target.clone().into()))
+            .collect(),
         overlays: build
             .overlays
             .iter()

@@ -6,11 +6,11 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::process::CommandExt,
+        unix::{ffi::OsStrExt, process::CommandExt},
     },
     process::{Command, ExitCode, Stdio},
 };
@@ -30,7 +30,7 @@ use crate::{
     control::{Control, Frame},
     error::{Failure, InStep, Step},
     helper::report,
-    message::{ExitStatus, Go, Order, Report},
+    message::{ExitStatus, Go, Order, Report, Text},
     mounts, privileges, probe,
     signals::Signals,
     sys,
@@ -97,6 +97,7 @@ fn start(
     let mut words = go.command.into_iter().map(OsString::from);
     let program = words.next().unwrap_or_default();
     let stdin = descriptors.into_iter().next().map_or_else(Stdio::null, Stdio::from);
+    let missing = !may_exist(&program, &go.env);
     let mut command = Command::new(&program);
     command
         .arg0(&program)
@@ -114,10 +115,23 @@ fn start(
             Ok(Some(Pid::from_raw(child.id().cast_signed())))
         }
         Err(error) => {
-            let errno = errno(&error);
+            let errno = if missing { libc::ENOENT } else { errno(&error) };
             control.send(&Report::NoExec { errno }).in_step(Step::Control)?;
             Ok(None)
         }
+    }
+}
+
+/// Is the program anywhere in the command's `PATH`? Exec says "permission denied" for one that is
+/// nowhere if it may not look into one directory of several; shells say that it is missing.
+fn may_exist(program: &OsStr, env: &[(Text, Text)]) -> bool {
+    let path = env.iter().rfind(|(name, _)| *name == Text::Utf8("PATH".to_owned()));
+    match path {
+        Some((_, path)) if !program.as_bytes().contains(&b'/') => {
+            let path = OsString::from(path.clone());
+            env::split_paths(&path).any(|directory| directory.join(program).exists())
+        }
+        _ => true,
     }
 }
 

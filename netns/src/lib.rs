@@ -50,5 +50,5 @@ pub use self::{
     hidden::default_hidden,
     message::{ExitStatus, ListenerKind, ProbeReport},
     sandbox::{Event, Listener, Prepared, Sandbox},
-    spec::{Credentials, File, Overlay, Spec},
+    spec::{Credentials, File, Link, Overlay, Spec},
 };

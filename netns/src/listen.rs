@@ -80,6 +80,8 @@ fn dns_socket(ipv6: bool) -> io::Result<Socket> {
     setsockopt(&socket, Ipv4PacketInfo, &true)?;
     if ipv6 {
         setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
+        // An address that is local by a route only is no source address otherwise (ipv6(7)).
+        socket.set_freebind_v6(true)?;
     }
     socket.bind(&SocketAddr::new(address, DNS).into())?;
     Ok(socket)

@@ -110,6 +110,8 @@ pub(crate) struct Build {
     pub(crate) trust_dir: Option<Text>,
     /// Path and length of each file.
     pub(crate) files: Vec<(Text, usize)>,
+    /// Path and what the link says.
+    pub(crate) links: Vec<(Text, Text)>,
     /// See [`crate::Spec::overlays`].
     pub(crate) overlays: Vec<(Text, Text)>,
     /// See [`crate::Spec::hide`].

@@ -28,6 +28,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) trust_dir: &'a Path,
     /// Relative path and contents.
     pub(crate) files: Vec<(PathBuf, &'a [u8])>,
+    /// Relative path and what the symbolic link there says.
+    pub(crate) links: Vec<(PathBuf, PathBuf)>,
     /// Relative source and target.
     pub(crate) overlays: Vec<(PathBuf, PathBuf)>,
     /// What is hidden.
@@ -48,6 +50,9 @@ impl Plan<'_> {
             .in_step(cover())?;
         for (path, contents) in &self.files {
             write(&trust, path, contents).in_step(Step::Write { path: trust.join(path) })?;
+        }
+        for (path, target) in &self.links {
+            link(&trust, path, target).in_step(Step::Write { path: trust.join(path) })?;
         }
         write(&trust, Path::new(NOTHING), &[]).in_step(cover())?;
         let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | sealed;
@@ -108,17 +113,36 @@ fn resolve(path: &Path) -> io::Result<Option<(PathBuf, fs::Metadata)>> {
     let found = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
     match found {
         Ok((metadata, path)) => Ok(Some((path, metadata))),
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::PermissionDenied => Ok(None),
-            _ => Err(error),
-        },
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
 /// Writes a file that everyone may read, whatever the umask, and the directories above it.
 fn write(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
+    directories_above(root, path)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o644).open(root.join(path))?;
+    file.write_all(contents)?;
+    file.set_permissions(Permissions::from_mode(0o644))
+}
+
+/// Makes a symbolic link, and the directories above it.
+fn link(root: &Path, path: &Path, target: &Path) -> io::Result<()> {
+    directories_above(root, path)?;
+    std::os::unix::fs::symlink(target, root.join(path))
+}
+
+fn directories_above(root: &Path, path: &Path) -> io::Result<()> {
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a path inside the directory"));
     }
@@ -133,10 +157,7 @@ fn write(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
             }
         }
     }
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o644).open(root.join(path))?;
-    file.write_all(contents)?;
-    file.set_permissions(Permissions::from_mode(0o644))
+    Ok(())
 }
 
 #[cfg(test)]

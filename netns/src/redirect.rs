@@ -18,14 +18,12 @@
 
 use std::{io, os::fd::AsRawFd};
 
-use nix::{
-    sys::{
-        socket::{
-            AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt,
-            socket, sockopt::ReceiveTimeout,
-        },
-        time::TimeVal,
+use nix::sys::{
+    socket::{
+        AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
+        sockopt::ReceiveTimeout,
     },
+    time::TimeVal,
 };
 
 /// The kernel answers while it handles the batch; longer than this means never.
@@ -212,7 +210,8 @@ impl Answer {
         let length = usize::try_from(u32::from_ne_bytes([a, b, c, d])).ok()?;
         let message = bytes.get(16..length)?;
         let is_error = u16::from_ne_bytes([kind0, kind1]) == MESSAGE_ERROR;
-        let error = message.first_chunk().filter(|_| is_error).map(|code| i32::from_ne_bytes(*code));
+        let error =
+            message.first_chunk().filter(|_| is_error).map(|code| i32::from_ne_bytes(*code));
         *bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(Self { sequence: u32::from_ne_bytes([e, f, g, h]), error })
     }

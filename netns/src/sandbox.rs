@@ -101,6 +101,7 @@ impl Sandbox {
             host_ports: spec.host_ports.clone(),
             trust_dir: Some(text(&spec.trust_dir)),
             files: spec.files.iter().map(|f| (text(&f.path), f.contents.len())).collect(),
+            links: spec.links.iter().map(|l| (text(&l.path), text(&l.target))).collect(),
             overlays: spec.overlays.iter().map(Into::into).collect(),
             hide: spec.hide.iter().map(|path| text(path)).collect(),
         };
@@ -161,7 +162,13 @@ impl Sandbox {
                     prepared.warnings = warnings;
                 }
                 Report::Ready => return Ok((sandbox, prepared)),
-                other => return Err(out_of_turn(&other)),
+                other @ (Report::Failed { .. }
+                | Report::Probed(_)
+                | Report::Started
+                | Report::NoDirectory { .. }
+                | Report::NoExec { .. }
+                | Report::Stopped { .. }
+                | Report::Exited(_)) => return Err(out_of_turn(&other)),
             }
         }
     }
@@ -179,10 +186,9 @@ impl Sandbox {
             ipv6: self.ipv6,
         };
         self.control()?.send(&order).map_err(Error::Control)?;
-        match self.receive()?.message {
-            Report::Probed(result) => Ok(result?),
-            other => Err(out_of_turn(&other)),
-        }
+        let message = self.receive()?.message;
+        let Report::Probed(result) = message else { return Err(out_of_turn(&message)) };
+        Ok(result?)
     }
 
     /// Starts the command.
@@ -213,12 +219,19 @@ impl Sandbox {
             }),
             Report::NoExec { errno } => {
                 let source = io::Error::from_raw_os_error(errno);
-                Err(match source.kind() {
-                    io::ErrorKind::NotFound => Error::NotFound { program, source },
-                    _ => Error::NotExecutable { program, source },
+                Err(if source.kind() == io::ErrorKind::NotFound {
+                    Error::NotFound { program, source }
+                } else {
+                    Error::NotExecutable { program, source }
                 })
             }
-            other => Err(out_of_turn(&other)),
+            other @ (Report::Listeners(_)
+            | Report::Built { .. }
+            | Report::Ready
+            | Report::Failed { .. }
+            | Report::Probed(_)
+            | Report::Stopped { .. }
+            | Report::Exited(_)) => Err(out_of_turn(&other)),
         }
     }
 
@@ -251,7 +264,14 @@ impl Sandbox {
                     // Continued since then: there is no stop left to follow.
                     Report::Stopped { .. } if continued => {}
                     Report::Stopped { signal, foreground } => self.stop(signal, foreground)?,
-                    other => return Err(out_of_turn(&other)),
+                    other @ (Report::Listeners(_)
+                    | Report::Built { .. }
+                    | Report::Ready
+                    | Report::Failed { .. }
+                    | Report::Probed(_)
+                    | Report::Started
+                    | Report::NoDirectory { .. }
+                    | Report::NoExec { .. }) => return Err(out_of_turn(&other)),
                 }
             } else if extra_ready {
                 return Ok(Event::Extra);
@@ -310,7 +330,8 @@ impl Sandbox {
     fn receive(&self) -> Result<Frame<Report>, Error> {
         let frame = self.control()?.receive().map_err(Error::Control)?.ok_or(Error::Lost)?;
         if let Report::Failed { step, errno, detail } = frame.message {
-            let source = errno.map_or_else(|| io::Error::other(detail), io::Error::from_raw_os_error);
+            let source =
+                errno.map_or_else(|| io::Error::other(detail), io::Error::from_raw_os_error);
             let hint = check::hint(&step, source.raw_os_error());
             return Err(Error::Setup { step, hint, source });
         }

@@ -30,7 +30,9 @@ pub struct Spec {
     pub trust_dir: PathBuf,
     /// Files in `trust_dir`, mode 0644.
     pub files: Vec<File>,
-    /// Files of `trust_dir` that are put over others, read-only.
+    /// Symbolic links in `trust_dir`.
+    pub links: Vec<Link>,
+    /// Files and directories of `trust_dir` that are put over others, read-only.
     pub overlays: Vec<Overlay>,
     /// Directories covered by an empty tmpfs and files or sockets covered by an empty file. Those
     /// that are missing, or out of the caller's reach, are skipped.
@@ -46,7 +48,16 @@ pub struct File {
     pub contents: Vec<u8>,
 }
 
-/// A file bound over another.
+/// A symbolic link to be made.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Path relative to [`Spec::trust_dir`], without `..`.
+    pub path: PathBuf,
+    /// What it says.
+    pub target: PathBuf,
+}
+
+/// A file or directory bound over another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overlay {
     /// Path of the new file relative to [`Spec::trust_dir`].

@@ -82,9 +82,10 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Arguments {
             "--trust" => spec.trust_dir = value().into(),
             "--cwd" => spec.cwd = value().into(),
             "--hide" => spec.hide.push(value().into()),
-            "--file" => spec
-                .files
-                .push(File { path: value().into(), contents: b"from the run\n".to_vec() }),
+            "--file" => {
+                let contents = b"from the run\n".to_vec();
+                spec.files.push(File { path: value().into(), contents });
+            }
             "--overlay" => {
                 let source = PathBuf::from("bundle.pem");
                 spec.overlays.push(Overlay { source, target: value().into() });
@@ -114,9 +115,10 @@ fn serve(listener: Listener) {
 /// Answers with the kind of listener and the address that was dialled.
 fn connections(kind: ListenerKind, listener: &TcpListener) {
     while let Ok((mut stream, _)) = listener.accept() {
-        let dialled = match kind {
-            ListenerKind::Redirected => original_destination(&stream),
-            _ => stream.local_addr().unwrap(),
+        let dialled = if kind == ListenerKind::Redirected {
+            original_destination(&stream)
+        } else {
+            stream.local_addr().unwrap()
         };
         let ip = dialled.ip().to_canonical();
         let probed = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
@@ -169,9 +171,12 @@ fn names_by_udp(socket: &UdpSocket) {
                 MsgFlags::empty(),
             )
             .unwrap();
-            let asked = received.cmsgs().unwrap().find_map(|message| match message {
-                ControlMessageOwned::Ipv6PacketInfo(info) => Some(info),
-                _ => None,
+            let asked = received.cmsgs().unwrap().find_map(|message| {
+                if let ControlMessageOwned::Ipv6PacketInfo(info) = message {
+                    Some(info)
+                } else {
+                    None
+                }
             });
             (received.bytes, received.address, asked)
         };
