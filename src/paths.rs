@@ -284,11 +284,11 @@ pub fn private_umask() {
 /// # Errors
 /// [`Error::WrongKind`], [`Error::Owner`], [`Error::Open`], [`Error::Io`].
 pub fn create_private_dir(path: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).or_else(|source| {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
-            Err(Error::WrongKind { path: path.to_owned(), wanted: "directory" })
+            Error::WrongKind { path: path.to_owned(), wanted: "directory" }
         } else {
-            Err(Error::Io { action: "create", path: path.to_owned(), source })
+            Error::Io { action: "create", path: path.to_owned(), source }
         }
     })?;
     check_private_dir(path, geteuid().as_raw())

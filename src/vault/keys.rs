@@ -114,7 +114,9 @@ impl KeyRing {
         let open = |envelope: &Envelope, place: &[u8]| {
             let opened = envelope.open(master, place).map_err(|e| match e {
                 Problem::Version(v) => Refusal::Newer(v),
-                other => Refusal::Damaged(other.to_string()),
+                e @ (Problem::Malformed | Problem::Key(_) | Problem::Tag) => {
+                    Refusal::Damaged(e.to_string())
+                }
             })?;
             let mut key = Zeroizing::new([0; KEY_LEN]);
             if opened.len() != KEY_LEN {

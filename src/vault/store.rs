@@ -6,6 +6,8 @@
 //!   failure closes the store, and the next call opens it afresh from what is on the disk.
 //! * It panics on some errors. Panics are caught here and become errors.
 //! * It can leave a half-written log. So nothing is written unless the file system has room to spare.
+//! * A write that fails in one of its threads wakes nobody who waits for it. So a writing call is
+//!   watched, and woken when sled has noted an error.
 //! * On Linux its flush writes pages but not the file's size. So after each flush the file is synced.
 
 use std::{
@@ -13,7 +15,10 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::Duration,
 };
@@ -34,6 +39,9 @@ const PUT_RESERVE: u64 = 1024 * 1024;
 
 /// The same for a deletion; less, so that there is a way back from a full disk.
 const DELETE_RESERVE: u64 = 256 * 1024;
+
+/// How often a writing call is looked after.
+const WATCH_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often, and after what pause, to try again when the lock is still our own: the threads of a
 /// store that was just closed may hold it a little longer.
@@ -107,8 +115,10 @@ impl Store {
     pub(super) fn put(&self, name: &[u8], value: &[u8]) -> Result<()> {
         self.require(self.reserves.put + 4 * value.len() as u64)?;
         self.with(|open| {
-            open.db.insert(name, value)?;
-            open.sync()
+            open.watched(|| {
+                open.db.insert(name, value)?;
+                open.sync()
+            })
         })
     }
 
@@ -116,9 +126,11 @@ impl Store {
     pub(super) fn delete(&self, name: &[u8]) -> Result<bool> {
         self.require(self.reserves.delete)?;
         self.with(|open| {
-            let found = open.db.remove(name)?.is_some();
-            open.sync()?;
-            Ok(found)
+            open.watched(|| {
+                let found = open.db.remove(name)?.is_some();
+                open.sync()?;
+                Ok(found)
+            })
         })
     }
 
@@ -188,9 +200,10 @@ impl Store {
 
     fn failed(&self, source: io::Error) -> Error {
         let dir = self.dir.clone();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full { dir },
-            _ => Error::Store { dir, source },
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Error::Full { dir }
+        } else {
+            Error::Store { dir, source }
         }
     }
 }
@@ -217,6 +230,28 @@ impl Open {
             .flush_every_ms(None)
             .open()?;
         Ok(Self { db, log: File::open(dir.join("db"))?, blobs: File::open(dir.join("blobs"))? })
+    }
+
+    /// Runs `work`, which may wait for sled's threads, and ends that wait if one of them failed: a
+    /// `flush` that finds an error noted returns at once and wakes whoever waits.
+    fn watched<T>(&self, work: impl FnOnce() -> ::sled::Result<T>) -> ::sled::Result<T> {
+        let (working, watch) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            thread::Builder::new().name("vault-watch".to_owned()).spawn_scoped(
+                scope,
+                move || {
+                    while watch.recv_timeout(WATCH_PAUSE) == Err(RecvTimeoutError::Timeout) {
+                        if self.db.context.global_error().is_err() {
+                            let _ = self.db.flush();
+                        }
+                    }
+                },
+            )?;
+            let done = work();
+            // Before the scope waits for the watcher.
+            drop(working);
+            done
+        })
     }
 
     fn sync(&self) -> ::sled::Result<()> {
