@@ -76,13 +76,16 @@ mod tests {
 
     use super::*;
 
-    fn verdict(uri: &str, hosts: &[&str], version: Version, host: &str) -> Result<(), Wrong> {
+    fn head(uri: &str, hosts: &[&str], version: Version) -> Parts {
         let mut request = Request::builder().uri(uri).version(version);
         for host in hosts {
             request = request.header("host", *host);
         }
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        check(&parts, &Target { host: host.into(), port: 443 })
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn verdict(uri: &str, hosts: &[&str], version: Version, host: &str) -> Result<(), Wrong> {
+        check(&head(uri, hosts, version), &Target { host: host.into(), port: 443 })
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Problem {
         Self::new(StatusCode::BAD_GATEWAY, "inject-failed", error.to_string())
     }
 
-    /// The answer. `close` for a connection that cannot go on.
+    /// The answer.
     pub(super) fn into_response(self) -> Response<Bytes> {
         let document = Document {
             r#type: "about:blank",

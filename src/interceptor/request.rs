@@ -26,7 +26,7 @@ pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Re
     let mut entry = Entry::new(&site.run.gate, RecordKind::Request, site.target().clone());
     let agent = hyper::upgrade::on(&mut request);
     let (mut parts, body) = request.into_parts();
-    let injection = match authorize(&site, &mut parts, &mut entry).await {
+    let injection = match authorize(&site, &parts, &mut entry).await {
         Ok(injection) => injection,
         Err(problem) => {
             entry.edit(|record| record.decision = Decision::Deny);
@@ -63,7 +63,7 @@ pub(super) fn failed(site: &Site, failure: &Failure, entry: Entry) -> Response<R
 /// Asks the gate. The problem, if there is one, is the agent's answer.
 async fn authorize(
     site: &Site,
-    parts: &mut Parts,
+    parts: &Parts,
     entry: &mut Entry,
 ) -> Result<Option<Injection>, Problem> {
     let target = site.target();

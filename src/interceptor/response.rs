@@ -9,12 +9,8 @@ use http::{HeaderMap, Method, Response, header};
 use super::{head, problem::Problem, record::Entry, scan::Scan, upstream::UpstreamBody};
 use crate::{gate::Injection, scrub::Scrubber};
 
-/// Passes an upstream's answer on.
-///
-/// # Errors
-///
-/// A [`Problem`] and the entry back, if the answer carries a credential's echo perhaps and is encoded
-/// in a way that cannot be looked into.
+/// Passes an upstream's answer on. If it may echo a credential and is encoded in a way that cannot be
+/// looked into, the agent gets `problem` instead.
 pub(super) fn relay(
     answer: Response<UpstreamBody>,
     method: &Method,

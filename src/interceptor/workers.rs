@@ -183,10 +183,18 @@ struct Worker {
 /// One run in one worker.
 #[derive(Debug)]
 struct Served {
-    /// Accept loops and DNS; held so that they end with the run.
-    _accepting: JoinSet<()>,
+    /// Accept loops and DNS.
+    accepting: JoinSet<()>,
     /// Connections and tunnels.
     tasks: Tasks,
+}
+
+impl Drop for Served {
+    /// Connections hold the set they are in, so it would not go by itself.
+    fn drop(&mut self) {
+        self.accepting.abort_all();
+        self.tasks.borrow_mut().abort_all();
+    }
 }
 
 impl Worker {
@@ -218,17 +226,19 @@ impl Worker {
             });
             accepting.spawn_local(listen(context, Arc::clone(run), kind, descriptor));
         }
-        self.runs.insert(key, Served { _accepting: accepting, tasks });
+        self.runs.insert(key, Served { accepting, tasks });
     }
 
     /// Lets what is open come to its end.
-    async fn finish(self, until: Instant) {
-        let open: Vec<Tasks> = self.runs.into_values().map(|served| served.tasks).collect();
+    async fn finish(mut self, until: Instant) {
+        for served in self.runs.values_mut() {
+            served.accepting.abort_all();
+        }
         self.drain.raise();
-        for tasks in open {
+        for served in self.runs.values() {
             loop {
                 // Taken out, because a connection may still become a tunnel meanwhile.
-                let mut batch = std::mem::take(&mut *tasks.borrow_mut());
+                let mut batch = std::mem::take(&mut *served.tasks.borrow_mut());
                 if batch.is_empty() {
                     break;
                 }

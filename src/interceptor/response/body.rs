@@ -26,6 +26,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the agent is sent.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every body is the large one")]
 pub(in crate::interceptor) enum ReplyBody {
     /// Something of our own.
     Whole(Bytes),

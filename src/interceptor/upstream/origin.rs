@@ -38,6 +38,10 @@ pub(in crate::interceptor) struct Origin {
     host: HeaderValue,
     /// Has it chosen HTTP/1.1 before? Then connections need not wait for one another.
     http1: Cell<bool>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a link is a kilobyte or two and goes in and out all the time"
+    )]
     idle: RefCell<Vec<Box<Link>>>,
     shared: RefCell<Vec<Shared>>,
     /// Held while it is not known whether the next connection can be shared.
@@ -152,6 +156,10 @@ impl Origin {
         if !fresh && let Some(lease) = self.kept() {
             return Ok((lease, true));
         }
+        Box::pin(self.lease_new(fresh)).await
+    }
+
+    async fn lease_new(&self, fresh: bool) -> Result<(Lease, bool), Failure> {
         if self.http1.get() {
             return self.connect().await.map(|lease| (lease, false));
         }
