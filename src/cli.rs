@@ -1,1 +1,121 @@
-//! Placeholder.
+//! The command line: verbs, flags and their help. No logic.
+//!
+//! Each verb's `--help` ends with the members of its JSON object; see [`crate::output`] for what they
+//! have in common. What a usage error may repeat is decided in [`usage`].
+
+mod connections;
+mod machine;
+mod run;
+pub mod usage;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::{
+    connections::{
+        ExportArgs, ExportFormat, FieldValue, GetArgs, InspectArgs, ListArgs, LoginArgs,
+        LogoutArgs, RegisterArgs, RemoveArgs, ScanArgs, SetDefaultArgs,
+    },
+    machine::{
+        CompletionsArgs, DaemonArgs, DaemonCommand, DaemonLogsArgs, DemoArgs, DoctorArgs, InitArgs,
+        LogArgs, LogCommand, ServeArgs, WhoamiArgs,
+    },
+    run::RunArgs,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  authsome login github                 store a key (asked for, never shown)
+  authsome run -- claude                run an agent; its requests to GitHub carry the key
+  authsome scan --import                take the keys from this directory's .env files
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 no such provider or connection, 4 login needed,
+5 daemon or vault unavailable, 7 already exists. `run`: the agent's own; 125 if authsome failed
+before the agent started, 126 or 127 if the agent cannot be executed, 128+n if signal n ended it.";
+
+/// Run an AI agent without giving it your credentials.
+///
+/// The agent runs in its own network namespace. Its requests to known services get your credential
+/// on their way out; the agent never holds it.
+#[derive(Debug, Parser)]
+#[command(name = "authsome", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// What holds for every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// The verb.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every verb.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Global {
+    /// Write one JSON object
+    #[arg(long, global = true, display_order = 1000)]
+    pub json: bool,
+    /// Say more on standard error
+    #[arg(short, long, global = true, display_order = 1001)]
+    pub verbose: bool,
+    /// No colours
+    #[arg(long, global = true, display_order = 1002)]
+    pub no_color: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an agent
+    Run(RunArgs),
+    /// Store a credential
+    Login(LoginArgs),
+    /// Show connections and providers
+    List(ListArgs),
+    /// Show a provider's definition and connections
+    Inspect(InspectArgs),
+    /// Show a connection
+    Get(GetArgs),
+    /// Write credentials as variables (real secrets)
+    Export(ExportArgs),
+    /// Choose the connection a provider uses
+    SetDefault(SetDefaultArgs),
+    /// Delete a connection
+    Logout(LogoutArgs),
+    /// Delete a provider's connections and its custom definition
+    Remove(RemoveArgs),
+    /// Add a provider definition
+    Register(RegisterArgs),
+    /// Find keys in .env files and the environment
+    Scan(ScanArgs),
+    /// Show user, home, daemon and version
+    Whoami(WhoamiArgs),
+    /// Show or verify the audit log
+    Log(LogArgs),
+    /// Control the daemon (it starts by itself)
+    Daemon(DaemonArgs),
+    /// Check that everything works here
+    Doctor(DoctorArgs),
+    /// See it work, without an account
+    Demo(DemoArgs),
+    /// Make the home directory and show what is where
+    Init(InitArgs),
+    /// Write a completion script
+    Completions(CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_verb() {
+        assert!(Cli::try_parse_from(["authsome", "--json", "list"]).unwrap().global.json);
+        assert!(Cli::try_parse_from(["authsome", "list", "--json"]).unwrap().global.json);
+    }
+}

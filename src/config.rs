@@ -1,1 +1,360 @@
-//! Placeholder.
+//! `config.toml` → [`Config`], or an error that names the file, the line and the mend.
+//!
+//! ```toml
+//! master_key = "file"              # or "keyring"
+//!
+//! [run]                            # each key is a flag of `authsome run`
+//! connection = { github = "work" }
+//! egress = "open"                  # or "providers"
+//! allow = ["registry.internal:5000"]
+//! resolve = ["api.example.com:443:127.0.0.1:8443"]
+//! upstream_ca = ["~/company-ca.pem"]
+//! host_port = [5432]
+//! expose = ["~/.docker/run/docker.sock"]
+//! hide = ["~/.aws"]
+//! ```
+//!
+//! A key that is not known is an error, never ignored: a misspelt `egress` must not leave it open.
+//! Knows nothing of flags; [`run`] joins the two.
+
+pub mod run;
+pub mod values;
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fs, io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use self::run::RunConfig;
+
+/// What `config.toml` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Where the master key is kept; none: not said.
+    pub master_key: Option<MasterKey>,
+    /// Settings of `authsome run`.
+    pub run: RunConfig,
+}
+
+/// Where the master key is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MasterKey {
+    /// In a file of mode 0600.
+    #[default]
+    File,
+    /// In the keyring of the operating system.
+    Keyring,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file says something that means nothing.
+    #[error("{}:{line}: {message}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+        /// What to write instead.
+        mend: Option<String>,
+    },
+}
+
+impl Error {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Read { .. } => None,
+            Self::Invalid { mend, .. } => mend.as_deref(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `path`; a file that does not exist says nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if it cannot be read or means nothing.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text, std::env::home_dir().as_deref()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Reads `text`, the contents of `path`; a leading `~/` in a path becomes `user_home`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] at the first thing that means nothing.
+    pub fn parse(path: &Path, text: &str, user_home: Option<&Path>) -> Result<Self, Error> {
+        let reader = Reader { path, text, user_home };
+        let document = DeTable::parse(text).map_err(|error| {
+            reader.invalid(error.span().unwrap_or(0..0), error.message().to_owned(), None)
+        })?;
+        let mut config = Self::default();
+        for (key, value) in document.get_ref() {
+            match key.get_ref().as_ref() {
+                "master_key" => config.master_key = Some(reader.one(key, value, master_key)?),
+                "run" => config.run = reader.run(key, value)?,
+                _ => return Err(reader.unknown(key, "", &["master_key", "run"])),
+            }
+        }
+        Ok(config)
+    }
+}
+
+fn master_key(text: &str) -> Result<MasterKey, String> {
+    match text {
+        "file" => Ok(MasterKey::File),
+        "keyring" => Ok(MasterKey::Keyring),
+        _ => Err("expected `file` or `keyring`".to_owned()),
+    }
+}
+
+type Key<'i> = Spanned<Cow<'i, str>>;
+type Value<'i> = Spanned<DeValue<'i>>;
+
+const RUN_KEYS: &[&str] =
+    &["connection", "egress", "allow", "resolve", "upstream_ca", "host_port", "expose", "hide"];
+
+/// Turns values into types and places into line numbers.
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    user_home: Option<&'a Path>,
+}
+
+impl Reader<'_> {
+    fn run(&self, key: &Key<'_>, value: &Value<'_>) -> Result<RunConfig, Error> {
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(self.wrong(key, value, "expected a table: [run]"));
+        };
+        let mut run = RunConfig::default();
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "connection" => run.connection = self.connections(key, value)?,
+                "egress" => run.egress = Some(self.one(key, value, values::egress)?),
+                "allow" => run.allow = self.list(key, value, values::host_port)?,
+                "resolve" => run.resolve = self.list(key, value, values::resolve)?,
+                "host_port" => run.host_port = self.list(key, value, values::port)?,
+                "upstream_ca" => run.upstream_ca = self.list(key, value, |text| self.file(text))?,
+                "expose" => run.expose = self.list(key, value, |text| self.file(text))?,
+                "hide" => run.hide = self.list(key, value, |text| self.file(text))?,
+                _ => return Err(self.unknown(key, "run.", RUN_KEYS)),
+            }
+        }
+        Ok(run)
+    }
+
+    fn connections(
+        &self,
+        key: &Key<'_>,
+        value: &Value<'_>,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(self.wrong(key, value, "expected a table, such as { github = \"work\" }"));
+        };
+        let mut connections = BTreeMap::new();
+        for (provider, name) in table {
+            let known = values::provider_name(provider.get_ref())
+                .map_err(|error| self.wrong(provider, name, &error))?;
+            connections.insert(known, self.one(provider, name, values::connection_name)?);
+        }
+        Ok(connections)
+    }
+
+    /// A string (or a number, for ports), read by `parse`.
+    fn one<T>(
+        &self,
+        key: &Key<'_>,
+        value: &Value<'_>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        let text = if let DeValue::String(text) = value.get_ref() {
+            text.as_ref()
+        } else if let DeValue::Integer(number) = value.get_ref() {
+            number.as_str()
+        } else {
+            return Err(self.wrong(key, value, "expected a string"));
+        };
+        parse(text).map_err(|error| self.wrong(key, value, &error))
+    }
+
+    fn list<T>(
+        &self,
+        key: &Key<'_>,
+        value: &Value<'_>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Error> {
+        let DeValue::Array(items) = value.get_ref() else {
+            return Err(self.wrong(key, value, "expected a list: [ … ]"));
+        };
+        items.iter().map(|item| self.one(key, item, &parse)).collect()
+    }
+
+    fn file(&self, text: &str) -> Result<PathBuf, String> {
+        let path = match (text.strip_prefix("~/"), self.user_home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            (Some(_), None) => return Err("there is no home directory for `~`".to_owned()),
+            (None, _) => PathBuf::from(text),
+        };
+        if path.is_absolute() {
+            Ok(path)
+        } else {
+            Err("expected an absolute path, or one that begins with `~/`".to_owned())
+        }
+    }
+
+    fn wrong(&self, key: &Key<'_>, value: &Value<'_>, error: &str) -> Error {
+        let message = format!("bad value for `{}`", key.get_ref());
+        self.invalid(value.span(), message, Some(error.to_owned()))
+    }
+
+    fn unknown(&self, key: &Key<'_>, table: &str, known: &[&str]) -> Error {
+        let name = key.get_ref();
+        let close = known
+            .iter()
+            .filter(|known| strsim::damerau_levenshtein(known, name) <= 2)
+            .min_by_key(|known| strsim::damerau_levenshtein(known, name));
+        let mend = match close {
+            Some(known) => format!("did you mean `{known}`?"),
+            None if table.is_empty() && RUN_KEYS.contains(&name.as_ref()) => {
+                format!("`{name}` belongs below [run]")
+            }
+            None => format!("known here: {}", known.join(", ")),
+        };
+        self.invalid(key.span(), format!("unknown key `{table}{name}`"), Some(mend))
+    }
+
+    fn invalid(&self, span: Range<usize>, message: String, mend: Option<String>) -> Error {
+        let before = self.text.as_bytes().iter().take(span.start);
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        Error::Invalid { path: self.path.to_owned(), line, message, mend }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Egress;
+
+    fn parse(text: &str) -> Result<Config, Error> {
+        Config::parse(Path::new("/h/config.toml"), text, Some(Path::new("/home/u")))
+    }
+
+    fn refused(text: &str) -> (String, String) {
+        let error = parse(text).unwrap_err();
+        (error.to_string(), error.hint().unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_missing_file_says_nothing() {
+        let home = tempfile::tempdir().unwrap();
+
+        assert_eq!(Config::load(&home.path().join("none")).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = parse(
+            "master_key = \"keyring\"\n[run]\nconnection = { github = \"work\" }\n\
+             egress = \"providers\"\nallow = [\"a.example:5000\"]\n\
+             resolve = [\"*:443:127.0.0.1:8443\"]\nupstream_ca = [\"/ca.pem\"]\n\
+             host_port = [5432]\nexpose = [\"/run/x.sock\"]\nhide = [\"~/.aws\"]\n",
+        )
+        .unwrap();
+
+        assert_eq!(config.master_key, Some(MasterKey::Keyring));
+        assert_eq!(config.run.connection.get("github").unwrap(), "work");
+        assert_eq!(config.run.egress, Some(Egress::Providers));
+        assert_eq!(config.run.allow.len(), 1);
+        assert_eq!(config.run.resolve.len(), 1);
+        assert_eq!(config.run.upstream_ca, [PathBuf::from("/ca.pem")]);
+        assert_eq!(config.run.host_port, [5432]);
+        assert_eq!(config.run.expose, [PathBuf::from("/run/x.sock")]);
+        assert_eq!(config.run.hide, [PathBuf::from("/home/u/.aws")]);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_line_and_mend() {
+        let (error, hint) = refused("[run]\n\negres = \"open\"\n");
+
+        assert_eq!(error, "/h/config.toml:3: unknown key `run.egres`");
+        assert_eq!(hint, "did you mean `egress`?");
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_table_is_sent_to_the_right_one() {
+        let (error, hint) = refused("allow = []\n");
+
+        assert_eq!(error, "/h/config.toml:1: unknown key `allow`");
+        assert_eq!(hint, "`allow` belongs below [run]");
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_line_and_what_was_expected() {
+        let (error, hint) = refused("[run]\negress = \"closed\"\n");
+
+        assert_eq!(error, "/h/config.toml:2: bad value for `egress`");
+        assert_eq!(hint, "expected `open` or `providers`");
+    }
+
+    #[test]
+    fn a_bad_list_entry_is_named_with_its_own_line() {
+        let (error, _) = refused("[run]\nallow = [\n  \"a.example\",\n  \"a..b\",\n]\n");
+
+        assert_eq!(error, "/h/config.toml:4: bad value for `allow`");
+    }
+
+    #[test]
+    fn a_relative_path_is_refused() {
+        let (_, hint) = refused("[run]\nhide = [\"secrets\"]\n");
+
+        assert!(hint.contains("absolute"), "{hint}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_named_with_its_line() {
+        let (error, _) = refused("[run]\negress = open\n");
+
+        assert!(error.starts_with("/h/config.toml:2: "), "{error}");
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_refused() {
+        let (error, _) = refused("[run]\nhost_port = [70000]\n");
+
+        assert_eq!(error, "/h/config.toml:2: bad value for `host_port`");
+    }
+}

@@ -12,12 +12,15 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod gate;
 pub mod interceptor;
 pub mod output;
 pub mod paths;
 pub mod protocol;
 pub mod provider;
+pub mod runner;
 pub mod scrub;
-
+pub mod telemetry;
+pub mod trust;
 pub mod vault;

@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging. `AUTHSOME_LOG` takes tracing-subscriber's directives.
 pub fn start(verbose: bool) {
     let default = if verbose { "authsome=debug" } else { "authsome=info" };
-    let filter = EnvFilter::try_from_env("AUTHSOME_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter =
+        EnvFilter::try_from_env("AUTHSOME_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     // A second start in one process would be a mistake without consequences.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -1,1 +1,193 @@
-//! Placeholder.
+//! The verbs, one file each, and what they share.
+//!
+//! A verb is a function from its arguments and a [`Context`] to a result on standard output or an
+//! [`Error`]. It asks the daemon for everything about connections, and opens neither vault nor network
+//! itself.
+
+mod completions;
+mod daemon;
+pub mod demo;
+pub mod doctor;
+mod error;
+mod export;
+mod export_format;
+mod get;
+mod init;
+mod inspect;
+mod list;
+mod log;
+mod login;
+mod logout;
+mod register;
+mod remove;
+pub mod run;
+mod scan;
+pub mod serve;
+mod set_default;
+mod store;
+mod whoami;
+
+use std::{env, process::ExitCode, sync::Arc};
+
+pub use self::error::{Error, chain};
+use crate::{
+    cli::{Cli, Command, DaemonCommand},
+    config::Config,
+    daemon::client::Client,
+    output::Output,
+    paths::Home,
+    protocol::{ConnectionView, ErrorKind, Request},
+    provider::{AuthType, Definition, Registry},
+    runner::Actor,
+};
+
+/// What every verb is given.
+#[derive(Debug)]
+pub struct Context {
+    /// Whom the command acts for: under sudo, the user who called it.
+    pub actor: Actor,
+    /// Where their things lie.
+    pub home: Home,
+    /// Where results and messages go.
+    pub output: Output,
+    /// Say more on standard error.
+    pub verbose: bool,
+}
+
+impl Context {
+    /// What `config.toml` says.
+    ///
+    /// # Errors
+    ///
+    /// Names file, line and mend if it means nothing.
+    pub fn config(&self) -> Result<Config, Error> {
+        Ok(Config::load(&self.home.config())?)
+    }
+
+    /// The daemon, started if it is not running.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] if it does not answer.
+    pub fn client(&self) -> Result<Client, Error> {
+        // Said here, with its line, rather than in the log of a daemon that could not start.
+        self.config()?;
+        self.home.ensure()?;
+        Ok(Client::connect_or_start(&self.home)?)
+    }
+
+    /// Bundled and custom definitions; warns of custom ones that cannot be used.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        let (registry, problems) = Registry::load(Some(&self.home.providers()));
+        for problem in problems {
+            let message = chain(&problem.error);
+            match problem.error.hint() {
+                Some(hint) => self.output.warning(format!("{message} ({hint})")),
+                None => self.output.warning(message),
+            }
+        }
+        registry
+    }
+
+    /// Tells a running daemon that definitions changed; one that starts later reads them anyway.
+    ///
+    /// # Errors
+    ///
+    /// What the daemon says.
+    pub fn reload_providers(&self) -> Result<(), Error> {
+        if let Some(mut client) = Client::connect(&self.home)? {
+            client.call::<()>(Request::ReloadProviders)?;
+        }
+        Ok(())
+    }
+}
+
+/// Carries out a command line.
+///
+/// # Errors
+///
+/// What ended the verb; its [`Error::exit_code`] is the program's.
+pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
+    if let Command::Completions(args) = &cli.command {
+        return completions::completions(args, output).map(|()| ExitCode::SUCCESS);
+    }
+    let actor = match &cli.command {
+        // What builds a namespace can do so as root, for the user behind sudo.
+        Command::Run(_) | Command::Doctor(_) => Actor::resolve(&env::vars_os().collect())?,
+        _ => Actor::caller(Home::resolve(|name| env::var_os(name))?),
+    };
+    let context = Context { home: actor.home.clone(), actor, output, verbose: cli.global.verbose };
+    let context = &context;
+    match cli.command {
+        Command::Run(args) => {
+            // A bad configuration is a usage error, as a bad flag is.
+            let config = context.config()?;
+            return run::run(&args, config, context).map_err(|error| error.or_code(125));
+        }
+        Command::Doctor(args) => return doctor::doctor(&args, context),
+        Command::Demo(args) => return demo::demo(&args, context),
+        Command::Login(args) => login::login(args, context),
+        Command::List(args) => list::list(&args, context),
+        Command::Inspect(args) => inspect::inspect(&args, context),
+        Command::Get(args) => get::get(args, context),
+        Command::Export(args) => export::export(args, context),
+        Command::SetDefault(args) => set_default::set_default(args, context),
+        Command::Logout(args) => logout::logout(args, context),
+        Command::Remove(args) => remove::remove(&args, context),
+        Command::Register(args) => register::register(&args, context),
+        Command::Scan(args) => scan::scan(&args, context),
+        Command::Whoami(_) => whoami::whoami(context),
+        Command::Log(args) => log::log(&args, context),
+        Command::Daemon(args) => match args.command {
+            DaemonCommand::Serve(args) => serve::serve(&args, context),
+            DaemonCommand::Start => daemon::start(context),
+            DaemonCommand::Stop => daemon::stop(context),
+            DaemonCommand::Status => daemon::status(context),
+            DaemonCommand::Logs(args) => daemon::logs(&args, context),
+        },
+        Command::Init(_) => init::init(context),
+        Command::Completions(args) => completions::completions(&args, output),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// The definition of `name`, or an error that suggests another.
+fn definition<'r>(registry: &'r Registry, name: &str) -> Result<&'r Arc<Definition>, Error> {
+    registry.get(name).ok_or_else(|| {
+        let hint = match registry.closest(name) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => "authsome list --all shows them; authsome register adds one".to_owned(),
+        };
+        Error::new(ErrorKind::NotFound, format!("no provider is called `{name}`")).hint(hint)
+    })
+}
+
+/// The connections of one provider, or of all.
+fn connections(client: &mut Client, provider: Option<&str>) -> Result<Vec<ConnectionView>, Error> {
+    let provider = provider.map(str::to_owned);
+    Ok(client.call(Request::Connections { provider })?)
+}
+
+/// `provider/connection`.
+fn full_name(view: &ConnectionView) -> String {
+    format!("{}/{}", view.provider, view.connection)
+}
+
+/// Hosts of a definition, for people.
+fn hosts(definition: &Definition) -> Vec<String> {
+    definition.hosts.iter().map(ToString::to_string).collect()
+}
+
+/// What a provider asks for, for people.
+fn login_kind(definition: &Definition) -> &'static str {
+    match definition.auth_type {
+        AuthType::ApiKey => "key",
+        AuthType::OAuth2 => "oauth2",
+    }
+}
+
+/// `1 connection`, `2 connections`.
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

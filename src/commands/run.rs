@@ -15,7 +15,8 @@ use crate::{
 ///
 /// Whatever failed before the agent started.
 pub fn run(args: &RunArgs, config: Config, context: &Context) -> Result<ExitCode, Error> {
-    let settings = config.run.merge(args.settings()).settings(|path| std::fs::read_to_string(path))?;
+    let settings =
+        config.run.merge(args.settings()).settings(|path| std::fs::read_to_string(path))?;
     let cwd = std::env::current_dir()
         .map_err(|error| Error::caused("cannot tell the current directory", &error))?;
     let plan = Plan {
@@ -38,7 +39,6 @@ pub fn run(args: &RunArgs, config: Config, context: &Context) -> Result<ExitCode
     for warning in &ready.warnings {
         context.output.warning(warning);
     }
-    let code =
-        ready.go().map_err(|failure| Error::from(failure.error).with_code(failure.code))?;
+    let code = ready.go().map_err(|failure| Error::from(failure.error).with_code(failure.code))?;
     Ok(ExitCode::from(code))
 }

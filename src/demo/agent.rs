@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     io::{Read, Write},
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
@@ -34,8 +35,8 @@ pub struct Observation {
     pub proxy_variables: Vec<String>,
     /// Network interfaces it found.
     pub interfaces: Vec<String>,
-    /// Connecting to the server's own address: why it failed, if it did.
-    pub direct: Result<(), String>,
+    /// Connecting to the server's own address: why it failed; none: it did not.
+    pub direct: Option<String>,
     /// How many places it looked at.
     pub looked_at: usize,
     /// Everything that it found there.
@@ -64,7 +65,9 @@ impl Observation {
 }
 
 /// Looks around and reports on standard output.
-pub fn main(url: &str, port: &str) -> ExitCode {
+pub fn main(args: &[OsString]) -> ExitCode {
+    let word = |index: usize| args.get(index).and_then(|word| word.to_str()).unwrap_or_default();
+    let (url, port) = (word(2), word(3));
     let mut observation = Observation {
         placeholder: std::env::var("OPENAI_API_KEY").unwrap_or_default(),
         proxy_variables: std::env::vars()
@@ -81,7 +84,7 @@ pub fn main(url: &str, port: &str) -> ExitCode {
             observation.response = response;
         }
         Err(error) => {
-            crate::output::raw_error(&format!("the demo's agent: {error}\n"));
+            let _ = writeln!(std::io::stderr(), "the demo's agent: {error}");
             return ExitCode::FAILURE;
         }
     }
@@ -116,10 +119,9 @@ fn interfaces() -> Vec<String> {
         .collect()
 }
 
-fn direct(port: &str) -> Result<(), String> {
-    let port = port.parse::<u16>().map_err(|error| error.to_string())?;
-    let address = (Ipv4Addr::LOCALHOST, port).into();
-    TcpStream::connect_timeout(&address, TIMEOUT).map(drop).map_err(|error| error.to_string())
+fn direct(port: &str) -> Option<String> {
+    let address = (Ipv4Addr::LOCALHOST, port.parse::<u16>().ok()?).into();
+    TcpStream::connect_timeout(&address, TIMEOUT).err().map(|error| error.to_string())
 }
 
 /// With curl, as people have it; else with a client of our own.
@@ -156,8 +158,8 @@ fn own_request(url: &str, header: &str) -> Result<String, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from(host.to_owned()).map_err(|error| text(&error))?;
-    let connection = rustls::ClientConnection::new(Arc::new(config), name)
-        .map_err(|error| text(&error))?;
+    let connection =
+        rustls::ClientConnection::new(Arc::new(config), name).map_err(|error| text(&error))?;
     let socket = TcpStream::connect((host, 443)).map_err(|error| text(&error))?;
     socket.set_read_timeout(Some(TIMEOUT)).map_err(|error| text(&error))?;
     let mut stream = rustls::StreamOwned::new(connection, socket);

@@ -181,17 +181,20 @@ fn judge(
         },
         Check {
             what: "nothing leads out directly",
-            seen: observation.direct.is_err() && observation.interfaces == ["lo"],
+            seen: observation.direct.is_some() && observation.interfaces == ["lo"],
             detail: format!(
                 "interfaces: {}; 127.0.0.1:{}: {}",
                 observation.interfaces.join(", "),
                 upstream.port,
-                observation.direct.as_ref().map_or_else(String::as_str, |()| "connected")
+                observation.direct.as_deref().unwrap_or("connected")
             ),
         },
     ];
     Report {
-        sent: format!("GET /v1/models, Authorization: Bearer {placeholder}  ({})", observation.client),
+        sent: format!(
+            "GET /v1/models, Authorization: Bearer {placeholder}  ({})",
+            observation.client
+        ),
         received: received.first().map_or_else(
             || "nothing".to_owned(),
             |header| format!("GET /v1/models, Authorization: {header}"),

@@ -68,9 +68,8 @@ impl Environment<'_> {
 }
 
 fn is_proxy_variable(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| {
-        PROXY_VARIABLES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
-    })
+    name.to_str()
+        .is_some_and(|name| PROXY_VARIABLES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy)))
 }
 
 /// The proxy variables that say how the machine reaches the world, in lower case. As curl has it,

@@ -22,7 +22,6 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
-use secrecy::SecretString;
 
 pub use self::{environment::Environment, user::Actor};
 use crate::{
@@ -38,6 +37,8 @@ use crate::{
 /// TCP ports that always have a listener of their own: 443 because it is what this is about, 80 so
 /// that it works where the kernel cannot redirect the others.
 const PORTS: [u16; 2] = [443, 80];
+/// Exit code where authsome failed and not the agent, as env(1) and its kind have it.
+const FAILED: u8 = 125;
 /// How often a run without a daemon looks for one.
 const RECONNECT: Duration = Duration::from_secs(1);
 
@@ -101,7 +102,7 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         id: id.clone(),
         command: agent.clone(),
         agent,
-        ca: RunCaKey { certificate, key: Secret(SecretString::from(key)) },
+        ca: RunCaKey { certificate, key: Secret(key) },
         options: plan.options.clone(),
         names: BTreeMap::new(),
         proxy: environment::proxy_variables(&plan.env),
@@ -134,7 +135,11 @@ impl Ready {
     /// The agent could not be executed ([`netns::Error::exec_code`] tells how), or was lost.
     pub fn go(mut self) -> Result<u8, GoError> {
         self.sandbox.release().map_err(|error| GoError {
-            code: error.exit_code(),
+            code: match error.exit_code() {
+                // Its own word for "something else".
+                1 => FAILED,
+                code => code,
+            },
             error: sandbox_error(&error),
         })?;
         loop {
@@ -147,10 +152,10 @@ impl Ready {
                     timer.as_fd()
                 }
             };
-            let event = self.sandbox.wait_event(Some(extra)).map_err(|error| GoError {
-                code: netns::FAILED,
-                error: sandbox_error(&error),
-            })?;
+            let event = self
+                .sandbox
+                .wait_event(Some(extra))
+                .map_err(|error| GoError { code: FAILED, error: sandbox_error(&error) })?;
             match event {
                 netns::Event::Exited(status) => return Ok(status.code()),
                 netns::Event::Extra => self.link.tend(),
@@ -169,7 +174,7 @@ pub struct GoError {
 }
 
 fn lost(message: String) -> GoError {
-    GoError { code: netns::FAILED, error: failed(message) }
+    GoError { code: FAILED, error: failed(message) }
 }
 
 impl Link {
@@ -243,15 +248,10 @@ fn spec(
     tcp_ports.retain(|port| *port != 53);
     tcp_ports.sort_unstable();
     tcp_ports.dedup();
-    let files = overlay
-        .files
-        .into_iter()
-        .map(|(path, contents)| netns::File { path, contents: netns::Contents::Bytes(contents) })
-        .chain(overlay.links.into_iter().map(|(path, target)| netns::File {
-            path,
-            contents: netns::Contents::Link(target),
-        }))
-        .collect();
+    let files =
+        overlay.files.into_iter().map(|(path, contents)| netns::File { path, contents }).collect();
+    let links =
+        overlay.links.into_iter().map(|(path, target)| netns::Link { path, target }).collect();
     let overlays = overlay
         .mounts
         .into_iter()
@@ -265,6 +265,7 @@ fn spec(
         host_ports: plan.host_ports.clone(),
         trust_dir: actor.home.root().to_owned(),
         files,
+        links,
         overlays,
         hide: hidden::paths(actor, &plan)?,
         command: plan.command,

@@ -55,10 +55,9 @@ impl Actor {
             hint: Some("run it without sudo".to_owned()),
         })?;
         // Root's own XDG_DATA_HOME is not the user's.
-        let home = Home::for_user(&user.dir, |name| {
-            variable(name).filter(|_| name == "AUTHSOME_HOME")
-        })
-        .map_err(|error| home_error(&error))?;
+        let home =
+            Home::for_user(&user.dir, |name| variable(name).filter(|_| name == "AUTHSOME_HOME"))
+                .map_err(|error| home_error(&error))?;
         Ok(Self { home, sudo: Some(SudoUser::new(user)) })
     }
 
@@ -77,9 +76,7 @@ impl Actor {
     }
 
     pub(super) fn uid(&self) -> u32 {
-        self.sudo
-            .as_ref()
-            .map_or_else(|| rustix::process::getuid().as_raw(), |user| user.owner.uid)
+        self.sudo.as_ref().map_or_else(|| rustix::process::getuid().as_raw(), |user| user.owner.uid)
     }
 
     /// What sudo had set for root and the agent, who is not root, must see otherwise.

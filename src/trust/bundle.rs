@@ -11,11 +11,10 @@ const END: &str = "-----END CERTIFICATE-----";
 
 /// The system's roots and those that the parent's variables name, in PEM, unmerged.
 pub(super) fn roots(system: &[&str], env: &BTreeMap<OsString, OsString>) -> String {
-    let mut roots = system
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok())
-        .unwrap_or_default();
-    for name in ["SSL_CERT_FILE", "NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
+    let mut roots =
+        system.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    for name in ["SSL_CERT_FILE", "NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"]
+    {
         roots.push('\n');
         roots.push_str(&named(env, name));
     }

@@ -30,9 +30,8 @@ pub(super) fn stores(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
         homes.extend(env.get(OsStr::new(name)).map(PathBuf::from));
     }
     let user = env.get(OsStr::new("HOME")).map(PathBuf::from);
-    let mut parents: Vec<PathBuf> = ["/usr/lib/jvm", "/usr/java", "/opt/java", "/opt/jdk"]
-        .map(PathBuf::from)
-        .to_vec();
+    let mut parents: Vec<PathBuf> =
+        ["/usr/lib/jvm", "/usr/java", "/opt/java", "/opt/jdk"].map(PathBuf::from).to_vec();
     if let Some(user) = user {
         parents.push(user.join(".sdkman/candidates/java"));
         parents.push(user.join(".jdks"));
@@ -46,7 +45,9 @@ pub(super) fn stores(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
     }));
     let mut found: Vec<PathBuf> = homes
         .iter()
-        .flat_map(|home| ["lib/security/cacerts", "jre/lib/security/cacerts"].map(|at| home.join(at)))
+        .flat_map(|home| {
+            ["lib/security/cacerts", "jre/lib/security/cacerts"].map(|at| home.join(at))
+        })
         .chain([PathBuf::from("/etc/ssl/certs/java/cacerts")])
         .filter_map(|path| Path::canonicalize(&path).ok())
         .collect();

@@ -32,12 +32,12 @@ const HASHED: &str = "trust/certs";
 
 /// Where distributions keep the bundle of all roots.
 const BUNDLE_PATHS: [&str; 8] = [
-    "/etc/ssl/certs/ca-certificates.crt",               // Debian, Alpine, Arch
-    "/etc/pki/tls/certs/ca-bundle.crt",                 // Fedora, RHEL
+    "/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, RHEL
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL
     "/etc/ca-certificates/extracted/tls-ca-bundle.pem", // Arch
-    "/etc/ssl/ca-bundle.pem",                           // SUSE
-    "/var/lib/ca-certificates/ca-bundle.pem",           // SUSE
+    "/etc/ssl/ca-bundle.pem",             // SUSE
+    "/var/lib/ca-certificates/ca-bundle.pem", // SUSE
     "/etc/pki/tls/cacert.pem",
     "/etc/ssl/cert.pem", // Alpine, OpenSSL built from source
 ];
@@ -158,10 +158,8 @@ impl Overlay {
         }
         self.files.append(&mut files);
         self.links.append(&mut links);
-        self.files.push((
-            Path::new(HASHED).join(format!("{CA_SUBJECT_HASH}.0")),
-            ca.as_bytes().to_vec(),
-        ));
+        self.files
+            .push((Path::new(HASHED).join(format!("{CA_SUBJECT_HASH}.0")), ca.as_bytes().to_vec()));
         // It covers the directory, and with it the files in it, which need no mount of their own.
         self.mounts.retain(|(_, target)| target.parent() != Some(directory));
         self.mounts.push((HASHED.into(), directory.to_owned()));
@@ -194,8 +192,7 @@ mod tests {
 
         let overlay = Overlay::plan(Path::new("/trust-here"), CA, &env);
 
-        let (_, bundle) =
-            overlay.files.iter().find(|(path, _)| path == Path::new(BUNDLE)).unwrap();
+        let (_, bundle) = overlay.files.iter().find(|(path, _)| path == Path::new(BUNDLE)).unwrap();
         let bundle = String::from_utf8(bundle.clone()).unwrap();
         assert!(bundle.contains("QUJD") && bundle.contains("REVG"));
         assert_eq!(

@@ -23,7 +23,8 @@ pub(super) fn bundles(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
         }
     }
     let home = variable(env, "HOME");
-    let pyenv = variable(env, "PYENV_ROOT").or_else(|| home.as_ref().map(|home| home.join(".pyenv")));
+    let pyenv =
+        variable(env, "PYENV_ROOT").or_else(|| home.as_ref().map(|home| home.join(".pyenv")));
     prefixes.extend(pyenv.iter().flat_map(|root| children(&root.join("versions"))));
     if let Some(home) = home {
         prefixes.push(home.join(".local"));
@@ -85,10 +86,7 @@ mod tests {
         std::fs::create_dir_all(&certifi).unwrap();
         let bundle = certifi.join("cacert.pem");
         crate::paths::write_private(&bundle, b"").unwrap();
-        let env = BTreeMap::from([(
-            "VIRTUAL_ENV".into(),
-            prefix.path().as_os_str().to_owned(),
-        )]);
+        let env = BTreeMap::from([("VIRTUAL_ENV".into(), prefix.path().as_os_str().to_owned())]);
         assert!(bundles(&env).contains(&bundle));
     }
 }

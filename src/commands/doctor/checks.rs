@@ -80,18 +80,23 @@ pub(super) fn all(context: &Context) -> Vec<Finding> {
 fn namespaces() -> Vec<Finding> {
     netns::check()
         .into_iter()
-        .map(|check| match (check.ok, check.needed) {
-            (true, _) => Finding::ok(check.name, check.detail),
-            (false, true) => Finding::fail(check.name, check.detail, check.mend),
-            (false, false) => {
-                Finding::warn(check.name, check.detail, check.mend.unwrap_or_default())
+        .map(|check| match (check.outcome, check.required) {
+            (Ok(detail), _) => Finding::ok(check.name, detail),
+            (Err(detail), true) => Finding::fail(check.name, detail, check.mend),
+            (Err(detail), false) => {
+                Finding::warn(check.name, detail, check.mend.unwrap_or_default())
             }
         })
         .collect()
 }
 
 fn home(context: &Context) -> Finding {
-    match context.home.ensure() {
+    let checked = match context.actor.owner() {
+        Some(owner) if context.home.root().exists() => context.home.check(owner.uid),
+        Some(_) => Ok(()),
+        None => context.home.ensure(),
+    };
+    match checked {
         Ok(()) => Finding::ok("home", context.home.root().display().to_string()),
         Err(error) => Finding::fail("home", super::super::chain(&error), error.hint()),
     }
@@ -111,8 +116,12 @@ fn providers(context: &Context) -> Finding {
         None => Finding::ok("providers", format!("{count} defined")),
         Some(problem) => Finding::warn(
             "providers",
-            format!("{count} defined, {} left out: {problem}", problems.len()),
-            "correct or remove the file",
+            format!(
+                "{count} defined, {} left out: {}",
+                problems.len(),
+                super::super::chain(&problem.error)
+            ),
+            problem.error.hint().unwrap_or("correct or remove the file"),
         ),
     }
 }
@@ -195,7 +204,10 @@ fn audit_log(context: &Context) -> Finding {
             Some(problem) => Finding::fail(
                 NAME,
                 format!("line {}: {}", problem.line, problem.what),
-                Some(format!("keep {} for whoever must look into it, then move it away", path.display())),
+                Some(format!(
+                    "keep {} for whoever must look into it, then move it away",
+                    path.display()
+                )),
             ),
         },
         Err(error) => Finding::fail(NAME, super::super::chain(&error), error.hint()),

@@ -23,7 +23,12 @@ pub fn doctor(_args: &DoctorArgs, context: &Context) -> Result<ExitCode, Error> 
     let healthy = findings.iter().all(|finding| finding.state != State::Fail);
     context.output.result(members(&findings, healthy), |text| {
         for finding in &findings {
-            text.line(format!("{:4}  {}: {}", finding.state.as_str(), finding.name, finding.detail));
+            text.line(format!(
+                "{:4}  {}: {}",
+                finding.state.as_str(),
+                finding.name,
+                finding.detail
+            ));
             if let Some(mend) = &finding.mend {
                 text.line(format!("      mend: {mend}"));
             }
@@ -40,11 +45,11 @@ fn members(findings: &[Finding], healthy: bool) -> Value {
         .map(|finding| {
             json!({
                 "name": finding.name,
-                "state": finding.state.as_str(),
-                "detail": finding.detail,
-                "mend": finding.mend,
+                "status": finding.state.as_str().to_ascii_lowercase(),
+                "message": finding.detail,
+                "hint": finding.mend,
             })
         })
         .collect();
-    json!({ "healthy": healthy, "checks": checks })
+    json!({ "ready": healthy, "checks": checks })
 }

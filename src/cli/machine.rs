@@ -1,0 +1,110 @@
+//! Verbs about this machine: home, daemon, audit log, checks.
+
+use clap::{Args, Subcommand};
+use clap_complete::Shell;
+
+/// Arguments of `init`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Optional: every verb makes what it needs.\n\nJSON: {v, status: initialized|exists, home, config, providers, audit_log, daemon_log}"
+)]
+pub struct InitArgs {}
+
+/// Arguments of `whoami`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "JSON: {v, user, home, profile, version, daemon: {running, version, pid, \
+    uptime_seconds, runs, master_key, error}, connections: NUMBER|null}")]
+pub struct WhoamiArgs {}
+
+/// Arguments of `doctor`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Exit code 1 if a check fails.\n\
+    JSON: {v, ready, checks: [{name, status: ok|warn|fail, message, hint}]}")]
+pub struct DoctorArgs {}
+
+/// Arguments of `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {}
+
+/// Arguments of `log`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "JSON: {v, entries: [ENTRY]}; --follow: {v, entry} a line"
+)]
+pub struct LogArgs {
+    /// How many entries, from the end
+    #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 50)]
+    pub lines: usize,
+    /// Go on as entries are added
+    #[arg(short, long)]
+    pub follow: bool,
+    /// What else to do with it.
+    #[command(subcommand)]
+    pub command: Option<LogCommand>,
+}
+
+/// Verbs of `log`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LogCommand {
+    /// Check that no entry was changed or removed
+    #[command(after_help = "Exit code 1 if one was.\nJSON: {v, verified, report}")]
+    Verify,
+}
+
+/// Arguments of `daemon`.
+#[derive(Clone, Debug, Args)]
+pub struct DaemonArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: DaemonCommand,
+}
+
+/// Verbs of `daemon`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DaemonCommand {
+    /// Be the daemon, in the foreground
+    Serve(ServeArgs),
+    /// Start it
+    #[command(after_help = "JSON: {v, status: started|already_running, daemon: {…}}")]
+    Start,
+    /// Stop it, after its open requests
+    #[command(after_help = "JSON: {v, status: stopped|stopping|not_running}")]
+    Stop,
+    /// Show how it is
+    #[command(
+        after_help = "JSON: {v, running, daemon: {version, pid, uptime_seconds, runs, master_key}|null}"
+    )]
+    Status,
+    /// Show its log
+    #[command(after_help = "JSON: {v, path, lines}")]
+    Logs(DaemonLogsArgs),
+}
+
+/// Arguments of `daemon serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Start another process that serves, and return
+    #[arg(long, hide = true)]
+    pub detach: bool,
+    /// Write the log to the home's file
+    #[arg(long, hide = true)]
+    pub logged: bool,
+}
+
+/// Arguments of `daemon logs`.
+#[derive(Clone, Debug, Args)]
+pub struct DaemonLogsArgs {
+    /// How many lines, from the end
+    #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 80)]
+    pub lines: usize,
+}
+
+/// Arguments of `completions`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  authsome completions zsh > ~/.zfunc/_authsome")]
+pub struct CompletionsArgs {
+    /// Shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}

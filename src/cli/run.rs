@@ -1,0 +1,159 @@
+//! `authsome run`.
+
+use std::{
+    ffi::OsString,
+    path::{self, PathBuf},
+};
+
+use clap::Args;
+
+use crate::{
+    config::{run::RunConfig, values},
+    protocol::{Egress, HostPort, ResolveRule},
+};
+
+const HELP: &str = "\
+The agent gets its own network namespace. Its requests to hosts that a provider claims carry your
+credential; the agent never holds it. The exit code is the agent's own.
+
+Each flag is also a key of [run] in $AUTHSOME_HOME/config.toml (connection, egress, allow, resolve,
+upstream_ca, host_port, expose, hide); flags extend its lists and replace its values.
+
+Examples:
+  authsome run -- claude
+  authsome run --connection github=work --egress providers -- ./agent --its-own-flags
+  authsome run --hide ~/.aws --host-port 5432 -- python agent.py
+
+Standard output is the agent's; with --json only authsome's own errors are JSON.";
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = HELP,
+    override_usage = "authsome run [OPTIONS] -- CMD [ARG]..."
+)]
+pub struct RunArgs {
+    /// Use this connection of a provider (repeatable)
+    #[arg(long, value_name = "PROVIDER=NAME", value_parser = values::connection)]
+    pub connection: Vec<(String, String)>,
+    /// Hosts no provider claims: `open` passes them through, `providers` refuses them
+    #[arg(long, value_name = "open|providers", value_parser = values::egress)]
+    pub egress: Option<Egress>,
+    /// Let the agent reach this host whatever --egress says (repeatable)
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = values::host_port)]
+    pub allow: Vec<HostPort>,
+    /// Dial this address for a host, as curl's --resolve; `*` is any host (repeatable)
+    #[arg(long, value_name = "HOST:PORT:ADDR[:PORT]", value_parser = values::resolve)]
+    pub resolve: Vec<ResolveRule>,
+    /// Also trust these roots of upstream servers, PEM (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub upstream_ca: Vec<PathBuf>,
+    /// Offer this port of the host's loopback to the agent (repeatable)
+    #[arg(long, value_name = "PORT", value_parser = values::port)]
+    pub host_port: Vec<u16>,
+    /// Give back a path that is hidden by default (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub expose: Vec<PathBuf>,
+    /// Hide one more path from the agent (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub hide: Vec<PathBuf>,
+    /// The agent and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    pub command: Vec<OsString>,
+}
+
+impl RunArgs {
+    /// The flags as settings, paths made absolute.
+    #[must_use]
+    pub fn settings(&self) -> RunConfig {
+        RunConfig {
+            connection: self.connection.iter().cloned().collect(),
+            egress: self.egress,
+            allow: self.allow.clone(),
+            resolve: self.resolve.clone(),
+            upstream_ca: self.upstream_ca.iter().map(absolute).collect(),
+            host_port: self.host_port.clone(),
+            expose: self.expose.iter().map(absolute).collect(),
+            hide: self.hide.iter().map(absolute).collect(),
+        }
+    }
+}
+
+/// A path that cannot be made absolute is left: using it will say what is wrong with it.
+fn absolute(path: &PathBuf) -> PathBuf {
+    path::absolute(path).unwrap_or_else(|_| path.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(args: &[&str]) -> Result<(Cli, RunArgs), clap::Error> {
+        let cli = Cli::try_parse_from(["authsome", "run"].iter().chain(args))?;
+        let Command::Run(run) = &cli.command else { panic!("not run") };
+        let run = run.clone();
+        Ok((cli, run))
+    }
+
+    #[test]
+    fn what_follows_the_dashes_is_the_agents() {
+        let (cli, run) = parse(&["--egress", "open", "--", "curl", "-v", "--json"]).unwrap();
+
+        assert_eq!(run.command, ["curl", "-v", "--json"]);
+        assert!(!cli.global.verbose && !cli.global.json);
+    }
+
+    #[test]
+    fn flags_of_the_agent_need_no_dashes() {
+        let (cli, run) = parse(&["-v", "curl", "-v", "--allow", "x", "--", "y"]).unwrap();
+
+        assert_eq!(run.command, ["curl", "-v", "--allow", "x", "--", "y"]);
+        assert!(cli.global.verbose);
+        assert!(run.allow.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_flag_before_the_agent_is_an_error() {
+        assert!(parse(&["--egres", "open", "--", "true"]).is_err());
+    }
+
+    #[test]
+    fn a_run_without_an_agent_is_an_error() {
+        assert!(parse(&["--egress", "open"]).is_err());
+        assert!(parse(&["--"]).is_err());
+    }
+
+    #[test]
+    fn paths_are_made_absolute() {
+        let (_, run) = parse(&["--hide", "secrets", "--", "true"]).unwrap();
+
+        assert_eq!(run.settings().hide, [std::env::current_dir().unwrap().join("secrets")]);
+    }
+
+    #[test]
+    fn repeated_flags_add_up() {
+        let (_, run) = parse(&[
+            "--allow",
+            "a.example",
+            "--allow",
+            "b.example:22",
+            "--connection",
+            "github=work",
+            "--host-port",
+            "1",
+            "--host-port",
+            "2",
+            "--",
+            "true",
+        ])
+        .unwrap();
+
+        let settings = run.settings();
+        assert_eq!(settings.allow.len(), 2);
+        assert_eq!(settings.host_port, [1, 2]);
+        assert_eq!(settings.connection.get("github").unwrap(), "work");
+    }
+}

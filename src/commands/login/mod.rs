@@ -1,0 +1,104 @@
+//! `authsome login`: takes a credential from the person or the script that has it.
+//!
+//! The secret comes from the terminal (hidden), standard input, a variable or a file, never from an
+//! argument. It is checked against the provider's definition before it leaves this process; no error
+//! repeats it.
+
+mod sources;
+
+use serde_json::json;
+
+use super::{
+    Context, Error, definition, full_name, hosts,
+    store::{Stored, store},
+};
+use crate::{
+    cli::{LoginArgs, usage},
+    output::{self, Text},
+    protocol::{ConnectionView, ErrorKind},
+    provider::{AuthType, Definition},
+};
+
+/// More hosts than these are counted.
+const SHOWN_HOSTS: usize = 4;
+
+pub(super) fn login(args: LoginArgs, context: &Context) -> Result<(), Error> {
+    if !args.surplus.is_empty() {
+        let message = "a secret is never an argument (not repeated here)";
+        return Err(Error::new(ErrorKind::Usage, message).hint(usage::SECRET_HINT));
+    }
+    let registry = context.registry();
+    let definition = definition(&registry, &args.provider)?;
+    if definition.auth_type == AuthType::OAuth2 {
+        context.output.warning(format!(
+            "{} uses OAuth: the token is stored as it is and not refreshed when it expires",
+            definition.display_name
+        ));
+    }
+    let source = sources::Source::of(&args)?;
+    if source.is_terminal() {
+        introduce(definition, context);
+    }
+    let values = sources::collect(definition, &args.fields, source)?;
+    let mut client = context.client()?;
+    let stored = store(&mut client, &definition.name, &args.connection, &values, args.force)?;
+    let (status, view) = match stored {
+        Stored::New(view) => ("stored", view),
+        Stored::Replaced(view) => ("replaced", view),
+        Stored::Unchanged(view) => ("unchanged", view),
+        Stored::Different(error) => {
+            let hint = "--force replaces it, --connection NAME stores a second one";
+            return Err(Error::from(error).hint(hint));
+        }
+    };
+    let hosts = hosts(definition);
+    let members = json!({ "status": status, "hosts": hosts, "connection": view });
+    Ok(context.output.result(members, |text| tell(text, status, &view, &hosts))?)
+}
+
+/// Says where a key is to be had, before it is asked for.
+fn introduce(definition: &Definition, context: &Context) {
+    if let Some(hint) = &definition.login_hint {
+        context.output.note(format!("{}: {hint}", definition.display_name));
+    }
+    if let Some(url) = &definition.docs_url {
+        context.output.note(url);
+    }
+}
+
+fn tell(text: &mut Text, status: &str, view: &ConnectionView, hosts: &[String]) {
+    let name = full_name(view);
+    text.line(match status {
+        "unchanged" => format!("{name} has this value already."),
+        "replaced" => format!("Replaced {name}."),
+        _ => format!("Stored {name}."),
+    });
+    let shown: Vec<&str> = hosts.iter().take(SHOWN_HOSTS).map(String::as_str).collect();
+    let more = match hosts.len().saturating_sub(SHOWN_HOSTS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    if shown.is_empty() {
+        text.line("No host is known for it, so no request gets it.");
+    } else {
+        text.line(format!("Requests of a run to {}{more} get it.", shown.join(", ")));
+    }
+    text.blank();
+    if view.default {
+        text.line("Next: authsome run -- CMD");
+    } else {
+        let (provider, connection) = (&view.provider, &view.connection);
+        text.line(format!("Next: authsome run --connection {provider}={connection} -- CMD"));
+        text.line(format!("  or: authsome set-default {provider} {connection}"));
+    }
+}
+
+/// A refusal that is about how the command was given.
+fn usage_error(message: impl Into<String>, hint: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Usage, message).hint(hint)
+}
+
+/// Is there a person to ask?
+fn person() -> bool {
+    output::can_prompt()
+}

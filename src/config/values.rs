@@ -1,0 +1,265 @@
+//! The small languages of flags and `config.toml`: one parser each, used for both.
+//!
+//! Every parser says in its error what was expected; the caller adds where it stood. Pure.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::protocol::{Egress, HostPort, ResolveRule};
+
+/// `open` or `providers`.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn egress(text: &str) -> Result<Egress, String> {
+    match text {
+        "open" => Ok(Egress::Open),
+        "providers" => Ok(Egress::Providers),
+        _ => Err("expected `open` or `providers`".to_owned()),
+    }
+}
+
+/// `PROVIDER=NAME`.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn connection(text: &str) -> Result<(String, String), String> {
+    let (provider, name) =
+        text.split_once('=').ok_or("expected PROVIDER=NAME, such as github=work")?;
+    Ok((provider_name(provider)?, connection_name(name)?))
+}
+
+/// Name of a provider: letters, digits, `-`, `_` and `.`, beginning with a letter or digit. Case does
+/// not count.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn provider_name(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a provider's name has only letters, digits, `-`, `_` and `.`".to_owned())
+    }
+}
+
+/// Name of a connection: letters, digits, `-`, `_` and `.`, beginning with a letter or digit.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn connection_name(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a connection's name has only letters, digits, `-`, `_` and `.`".to_owned())
+    }
+}
+
+/// Safe as a file name and in `provider/connection`.
+fn is_name(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    starts_well && text.len() <= 64 && text.bytes().all(known)
+}
+
+/// `HOST[:PORT]`; the host is a name, `*.suffix`, `*` or an address, IPv6 in brackets.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn host_port(text: &str) -> Result<HostPort, String> {
+    let (host, rest) = take_host(text)?;
+    let port = match rest {
+        "" => None,
+        _ => Some(port(rest.strip_prefix(':').ok_or("expected HOST or HOST:PORT")?)?),
+    };
+    Ok(HostPort { host, port })
+}
+
+/// `HOST:PORT:ADDR[:PORT]` as curl's `--resolve` has it, with a port of its own for the address.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn resolve(text: &str) -> Result<ResolveRule, String> {
+    const SHAPE: &str = "expected HOST:PORT:ADDR or HOST:PORT:ADDR:PORT";
+    let (host, rest) = take_host(text)?;
+    if host.starts_with("*.") {
+        return Err("a host to resolve is one name, or `*` for all".to_owned());
+    }
+    let rest = rest.strip_prefix(':').ok_or(SHAPE)?;
+    let (from, rest) = rest.split_once(':').ok_or(SHAPE)?;
+    let from = port(from)?;
+    let (address, rest) = if let Some(rest) = rest.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']').ok_or("`]` is missing")?;
+        let address: Ipv6Addr =
+            address.parse().map_err(|_| "what stands in brackets is no IPv6 address".to_owned())?;
+        (IpAddr::V6(address), rest)
+    } else {
+        if rest.parse::<Ipv6Addr>().is_ok() {
+            return Err("an IPv6 address stands in brackets: [::1]".to_owned());
+        }
+        let end = rest.find(':').unwrap_or(rest.len());
+        let (address, rest) = rest.split_at_checked(end).ok_or(SHAPE)?;
+        let address = address.parse().map_err(|_| {
+            "what follows the port is no address (names are not resolved here)".to_owned()
+        })?;
+        (IpAddr::V4(address), rest)
+    };
+    let to_port = match rest {
+        "" => None,
+        _ => Some(port(rest.strip_prefix(':').ok_or(SHAPE)?)?),
+    };
+    Ok(ResolveRule { host, port: from, address, to_port })
+}
+
+/// A TCP port from 1 to 65535.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn port(text: &str) -> Result<u16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|port| digits && *port != 0)
+        .ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
+}
+
+/// Splits a host off the front: lower-case, without brackets and trailing dot.
+fn take_host(text: &str) -> Result<(String, &str), String> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']').ok_or("`]` is missing")?;
+        let address: Ipv6Addr =
+            address.parse().map_err(|_| "what stands in brackets is no IPv6 address".to_owned())?;
+        return Ok((address.to_string(), rest));
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err("an IPv6 address stands in brackets: [::1]".to_owned());
+    }
+    let end = text.find(':').unwrap_or(text.len());
+    let (host, rest) = text.split_at_checked(end).ok_or("expected a host")?;
+    let host = host.to_ascii_lowercase();
+    // One trailing dot only says that the name is complete.
+    let name = host.strip_suffix('.').filter(|name| !name.ends_with('*')).unwrap_or(&host);
+    check_host(name)?;
+    Ok((name.to_owned(), rest))
+}
+
+fn check_host(host: &str) -> Result<(), String> {
+    if host == "*" {
+        return Ok(());
+    }
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if name.len() > 253 || !name.split('.').all(label) {
+        if host.contains('/') {
+            return Err("expected a host, not a URL".to_owned());
+        }
+        if !host.is_ascii() {
+            return Err("write the name in its ASCII form (xn--…)".to_owned());
+        }
+        return Err("expected a host name, `*.suffix`, `*` or an address".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_may_have_a_port() {
+        assert_eq!(
+            host_port("API.Example.com.:8443").unwrap(),
+            HostPort { host: "api.example.com".into(), port: Some(8443) }
+        );
+        assert_eq!(host_port("*.example.com").unwrap().port, None);
+        assert_eq!(host_port("*:22").unwrap().host, "*");
+    }
+
+    #[test]
+    fn an_ipv6_host_stands_in_brackets() {
+        assert_eq!(
+            host_port("[2001:DB8::1]:443").unwrap(),
+            HostPort { host: "2001:db8::1".into(), port: Some(443) }
+        );
+        assert!(host_port("2001:db8::1").unwrap_err().contains("brackets"));
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in [
+            "",
+            ":443",
+            "a..b",
+            "https://a.example",
+            "a b",
+            "*.",
+            "a.*",
+            "ü.example",
+            "[::1",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "a:",
+            "[::1]x",
+        ] {
+            assert!(host_port(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_url_is_told_from_a_host() {
+        assert!(host_port("a.example/x").unwrap_err().contains("URL"));
+    }
+
+    #[test]
+    fn resolve_has_the_meaning_curl_gives_it() {
+        let rule = resolve("api.example.com:443:127.0.0.1").unwrap();
+
+        assert_eq!(rule.host, "api.example.com");
+        assert_eq!(rule.port, 443);
+        assert_eq!(rule.address, IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(rule.to_port, None);
+    }
+
+    #[test]
+    fn resolve_takes_another_port_and_ipv6() {
+        let rule = resolve("*:443:[::1]:8443").unwrap();
+
+        assert_eq!(rule.host, "*");
+        assert_eq!(rule.address, IpAddr::V6(Ipv6Addr::LOCALHOST));
+        assert_eq!(rule.to_port, Some(8443));
+    }
+
+    #[test]
+    fn half_a_resolve_rule_is_refused() {
+        for text in [
+            "a.example",
+            "a.example:443",
+            "a.example:443:",
+            "a.example:443:b.example",
+            "a.example:443:::1",
+            "a.example:443:1.2.3.4:",
+            "*.example:443:1.2.3.4",
+            "a.example:443:[1.2.3.4]",
+        ] {
+            assert!(resolve(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_a_provider_and_a_name() {
+        assert_eq!(connection("github=work").unwrap(), ("github".into(), "work".into()));
+        for text in ["github", "=work", "github=", "git hub=x", "github=../x"] {
+            assert!(connection(text).is_err(), "{text:?} was accepted");
+        }
+    }
+}
