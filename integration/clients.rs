@@ -44,9 +44,8 @@ fn curl_with_an_empty_environment() {
 fn curl_over_http2_and_over_http1() {
     let scene = Scene::connected();
     let show = ["-sS", "-o", "/dev/null", "-w", "%{http_version}"];
-    let version = |flag| {
-        scene.run(["curl", flag].iter().copied().chain(show).chain([URL])).success()
-    };
+    let version =
+        |flag| scene.run(["curl", flag].iter().copied().chain(show).chain([URL])).success();
     assert_eq!(version("--http2"), "2");
     assert_eq!(version("--http1.1"), "1.1");
     let bearer = format!("Bearer {KEY}");
@@ -186,14 +185,13 @@ fn claude_code() {
 fn codex() {
     let scene = Scene::connected();
     let codex = client("node_modules/.bin/codex");
-    let output = scene
-        .run(["timeout", "60", &codex, "exec", "--skip-git-repo-check", "hi"])
-        .run();
+    let output = scene.run(["timeout", "60", &codex, "exec", "--skip-git-repo-check", "hi"]).run();
     let bearer = format!("Bearer {KEY}");
     let seen = scene.upstream.seen();
     assert!(
-        seen.iter().any(|seen| seen.uri.contains("/responses")
-            && seen.header("authorization") == Some(&bearer)),
+        seen.iter()
+            .any(|seen| seen.uri.contains("/responses")
+                && seen.header("authorization") == Some(&bearer)),
         "{seen:?}\n{}",
         text(&output.stderr)
     );

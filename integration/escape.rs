@@ -103,8 +103,11 @@ fn every_address_leads_to_the_interceptor() {
 fn only_the_loopback_interface_is_there() {
     let scene = Scene::new();
     let output = scene.run(["cat", "/proc/net/dev"]).success();
-    let names: Vec<_> =
-        output.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
+    let names: Vec<_> = output
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.trim())
+        .collect();
     assert_eq!(names, ["lo"]);
 }
 
@@ -125,7 +128,15 @@ fn cloud_metadata_is_refused() {
     let scene = Scene::new();
     for address in ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"] {
         let output = scene
-            .authsome(["run", "--", "curl", "-sS", "-m", "10", &format!("http://{address}/latest/meta-data/")])
+            .authsome([
+                "run",
+                "--",
+                "curl",
+                "-sS",
+                "-m",
+                "10",
+                &format!("http://{address}/latest/meta-data/"),
+            ])
             .run();
         assert!(!output.status.success(), "{address}: {}", text(&output.stdout));
     }
@@ -138,7 +149,10 @@ fn cloud_metadata_is_refused() {
 fn the_hosts_own_loopback_is_out_of_reach() {
     let scene = Scene::connected();
     let port = scene.upstream.address.port();
-    let output = agent(&scene, &format!("curl -sS -m 5 -k https://127.0.0.1:{port}/; curl -sS 127.0.0.1:7998"));
+    let output = agent(
+        &scene,
+        &format!("curl -sS -m 5 -k https://127.0.0.1:{port}/; curl -sS 127.0.0.1:7998"),
+    );
     assert_eq!(output.matches("curl: (7)").count(), 2, "{output}");
 }
 
@@ -168,7 +182,9 @@ fn port_80_never_carries_a_credential() {
         let (mut stream, _) = listener.accept().unwrap();
         let mut head = [0; 4096];
         let count = stream.read(&mut head).unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .unwrap();
         text(&head[..count])
     });
     scene.run_with(["--resolve", &rule], ["curl", "-sS", "http://api.openai.com/"]).success();
@@ -203,7 +219,8 @@ fn what_comes_back_holds_the_placeholder() {
     assert!(seen.contains(&format!("x-reflected: Bearer {placeholder}")), "{seen}");
     assert!(seen.contains(&format!("plain Bearer {placeholder}")), "{seen}");
     let encoded = seen.lines().find_map(|line| line.strip_prefix("base64 ")).unwrap();
-    let decoded = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded.trim());
+    let decoded =
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded.trim());
     assert_eq!(text(&decoded.unwrap()), format!("Bearer {placeholder}"));
 }
 
@@ -223,12 +240,15 @@ fn without_a_namespace_there_is_no_agent() {
     let witness = scene.user_home().join("ran");
     // A filter that a container may well have: no new namespaces.
     let mut program = scene.run(["touch", witness.to_str().unwrap()]);
-    let limited = format!(
-        "echo 0 > /proc/sys/user/max_user_namespaces 2>/dev/null; exec \"$0\" \"$@\""
-    );
+    let limited =
+        format!("echo 0 > /proc/sys/user/max_user_namespaces 2>/dev/null; exec \"$0\" \"$@\"");
     let inner = std::mem::replace(&mut program.command, std::process::Command::new("unshare"));
     // Inside a user namespace of its own, where the limit of namespaces below can be set to none.
-    program.command.args(["-Ur", "sh", "-c", &limited]).arg(inner.get_program()).args(inner.get_args());
+    program
+        .command
+        .args(["-Ur", "sh", "-c", &limited])
+        .arg(inner.get_program())
+        .args(inner.get_args());
     program.command.env_clear();
     for (name, value) in inner.get_envs() {
         if let Some(value) = value {
@@ -269,7 +289,12 @@ fn the_name_a_credential_follows_is_verified_upstream() {
     assert!(!output.status.success());
     let output = scene
         .authsome([
-            "run", "--resolve", &scene.upstream.resolve_flag(), "--", "curl", "-sS",
+            "run",
+            "--resolve",
+            &scene.upstream.resolve_flag(),
+            "--",
+            "curl",
+            "-sS",
             "https://api.openai.com/v1/models",
         ])
         .success();

@@ -35,10 +35,8 @@ fn events_arrive_as_they_are_sent() {
     let script = "curl -sSN https://api.openai.com/events | while read -r line; do \
                   [ -n \"$line\" ] && echo \"$(date +%s%N) $line\"; done";
     let output = scene.run(["bash", "-c", script]).success();
-    let times: Vec<u64> = output
-        .lines()
-        .map(|line| line.split_once(' ').unwrap().0.parse().unwrap())
-        .collect();
+    let times: Vec<u64> =
+        output.lines().map(|line| line.split_once(' ').unwrap().0.parse().unwrap()).collect();
     assert_eq!(times.len(), 5, "{output}");
     // The server pauses between events: had they been held back, they would come together.
     let spread = Duration::from_nanos(times[4] - times[0]);
@@ -71,7 +69,10 @@ fn five_hundred_connections_at_once_are_all_served() {
     assert_eq!(scene.run(["/usr/bin/python3", "-c", script]).success(), "500\n");
     let bearer = format!("Bearer {KEY}");
     let seen = scene.upstream.seen();
-    assert_eq!(seen.iter().filter(|seen| seen.header("authorization") == Some(&bearer)).count(), 500);
+    assert_eq!(
+        seen.iter().filter(|seen| seen.header("authorization") == Some(&bearer)).count(),
+        500
+    );
 }
 
 /// A WebSocket in its bytes (RFC 6455): masked frames up, and back what was sent, here unchanged.
@@ -119,7 +120,11 @@ fn smuggling_is_answered_with_400_and_not_sent_on() {
              -servername api.openai.com 2>/dev/null"
         );
         let output = scene.run(["sh", "-c", &script]).run();
-        assert!(text(&output.stdout).starts_with("HTTP/1.1 400"), "{request}: {}", text(&output.stdout));
+        assert!(
+            text(&output.stdout).starts_with("HTTP/1.1 400"),
+            "{request}: {}",
+            text(&output.stdout)
+        );
     }
     assert!(scene.upstream.seen().is_empty());
 }
@@ -130,16 +135,21 @@ fn an_upstream_that_is_not_there_is_a_problem_that_says_so() {
     let began = Instant::now();
     let output = scene
         .authsome([
-            "run", "--resolve", "api.openai.com:443:127.0.0.1:1", "--", "curl", "-sS", "-i",
+            "run",
+            "--resolve",
+            "api.openai.com:443:127.0.0.1:1",
+            "--",
+            "curl",
+            "-sS",
+            "-i",
             "https://api.openai.com/",
         ])
         .success();
     assert!(output.contains("502"), "{output}");
     assert!(output.contains("application/problem+json"), "{output}");
     assert!(output.contains("upstream-refused"), "{output}");
-    let output = scene
-        .authsome(["run", "--", "curl", "-sS", "-i", "https://api.openai.com/"])
-        .success();
+    let output =
+        scene.authsome(["run", "--", "curl", "-sS", "-i", "https://api.openai.com/"]).success();
     assert!(output.contains("upstream-dns"), "{output}");
     assert!(began.elapsed() < Duration::from_secs(60));
     let log = scene.authsome(["log", "--json"]).success();

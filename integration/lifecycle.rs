@@ -24,7 +24,9 @@ fn processes_of(scene: &Scene) -> Vec<i32> {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
         let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
         let all = [read("environ"), read("cmdline")].concat();
-        if String::from_utf8_lossy(&all).contains(&wanted) && pid != std::process::id().cast_signed() {
+        if String::from_utf8_lossy(&all).contains(&wanted)
+            && pid != std::process::id().cast_signed()
+        {
             found.push(pid);
         }
     }
@@ -119,7 +121,15 @@ fn acknowledged_writes_survive_any_kill() {
     assert_eq!(stored.len(), 12);
     for (name, key) in stored {
         let shown = scene
-            .authsome(["get", "openai", "--connection", &name, "--field", "api_key", "--show-secret"])
+            .authsome([
+                "get",
+                "openai",
+                "--connection",
+                &name,
+                "--field",
+                "api_key",
+                "--show-secret",
+            ])
             .success();
         assert_eq!(shown.trim(), key);
     }
@@ -132,7 +142,8 @@ fn random_kills_leave_nothing_behind() {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
     let rounds = 100;
     for round in 0..rounds {
-        let mut program = scene.run(["sh", "-c", "sleep 0.3; curl -s https://api.openai.com/; sleep 30"]);
+        let mut program =
+            scene.run(["sh", "-c", "sleep 0.3; curl -s https://api.openai.com/; sleep 30"]);
         program.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = program.command.spawn().unwrap();
         // Spread over start-up, running and request.
@@ -200,7 +211,9 @@ fn a_client_of_another_version_is_refused_with_the_mend() {
     let socket = scene.home().join("daemon.sock");
     let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
     stream
-        .write_all(b"{\"version\":\"0.0.1\",\"request\":{\"op\":\"connections\",\"provider\":null}}\n")
+        .write_all(
+            b"{\"version\":\"0.0.1\",\"request\":{\"op\":\"connections\",\"provider\":null}}\n",
+        )
         .unwrap();
     let mut reply = String::new();
     BufReader::new(stream).read_line(&mut reply).unwrap();

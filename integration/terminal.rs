@@ -12,7 +12,8 @@ struct Terminal<'a> {
 
 impl<'a> Terminal<'a> {
     fn open(scene: &'a Scene) -> Self {
-        let program = scene.authsome::<[&str; 0]>([]).command.get_program().to_string_lossy().into();
+        let program =
+            scene.authsome::<[&str; 0]>([]).command.get_program().to_string_lossy().into();
         let terminal = Self { scene, program };
         let output = terminal
             .tmux(&["new-session", "-d", "-x", "80", "-y", "24", "bash --norc --noprofile"])

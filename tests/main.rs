@@ -4,6 +4,8 @@
 mod architecture;
 mod audit;
 mod child;
+mod cli;
 mod dependencies;
+mod interceptor;
 mod providers;
 mod vault;

@@ -113,7 +113,13 @@ impl Scene {
         I: IntoIterator<Item: AsRef<OsStr>>,
     {
         let mut program = self.authsome(["run", "--resolve", &self.upstream.resolve_flag()]);
-        program.command.arg("--upstream-ca").arg(self.ca_file()).args(flags).arg("--").args(command);
+        program
+            .command
+            .arg("--upstream-ca")
+            .arg(self.ca_file())
+            .args(flags)
+            .arg("--")
+            .args(command);
         program
     }
 
@@ -183,9 +189,9 @@ pub fn text(bytes: &[u8]) -> String {
 /// A member anywhere in a JSON value.
 pub fn find<'a>(value: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
     match value {
-        serde_json::Value::Object(members) => members
-            .get(name)
-            .or_else(|| members.values().find_map(|member| find(member, name))),
+        serde_json::Value::Object(members) => {
+            members.get(name).or_else(|| members.values().find_map(|member| find(member, name)))
+        }
         serde_json::Value::Array(items) => items.iter().find_map(|item| find(item, name)),
         _ => None,
     }
@@ -211,7 +217,8 @@ pub fn is_root() -> bool {
 
 /// Is there such a program?
 pub fn has(program: &str) -> bool {
-    std::env::split_paths("/usr/local/bin:/usr/bin:/bin").any(|directory| directory.join(program).is_file())
+    std::env::split_paths("/usr/local/bin:/usr/bin:/bin")
+        .any(|directory| directory.join(program).is_file())
 }
 
 /// The first ordinary user of the machine, else an id that no one has.

@@ -54,20 +54,24 @@ impl Upstream {
     pub fn start() -> Self {
         let authority = Authority::new();
         let ca_pem = authority.pem.clone();
-        let mut config =
-            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_cert_resolver(Arc::new(authority));
+        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::ring::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(authority));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (sender, receiver) = std::sync::mpsc::channel();
         let record = Arc::clone(&seen);
         std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 sender.send(listener.local_addr().unwrap()).unwrap();
@@ -168,7 +172,8 @@ async fn answer(request: Request<Incoming>, record: &Mutex<Vec<Seen>>) -> Respon
         _ if path.starts_with("/download/") => {
             let mebibytes: u64 = path.trim_start_matches("/download/").parse().unwrap_or(1);
             let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
-            let chunks = stream::iter((0..mebibytes * 16).map(move |_| Ok(Frame::data(chunk.clone()))));
+            let chunks =
+                stream::iter((0..mebibytes * 16).map(move |_| Ok(Frame::data(chunk.clone()))));
             Response::builder()
                 .header(header::CONTENT_LENGTH, mebibytes * 1024 * 1024)
                 .body(BodyExt::boxed(StreamBody::new(chunks)))
@@ -188,7 +193,8 @@ fn upgrade(mut request: Request<Incoming>) -> Response<Body> {
         let Ok(upgraded) = upgraded.await else { return };
         let (reader, writer) = tokio::io::split(TokioIo::new(upgraded));
         let mut source = tokio_util::io::ReaderStream::new(reader);
-        let mut sink = tokio_util::codec::FramedWrite::new(writer, tokio_util::codec::BytesCodec::new());
+        let mut sink =
+            tokio_util::codec::FramedWrite::new(writer, tokio_util::codec::BytesCodec::new());
         while let Some(Ok(bytes)) = source.next().await {
             if sink.send(bytes).await.is_err() {
                 return;
