@@ -240,13 +240,12 @@ fn without_a_namespace_there_is_no_agent() {
     let witness = scene.user_home().join("ran");
     // A filter that a container may well have: no new namespaces.
     let mut program = scene.run(["touch", witness.to_str().unwrap()]);
-    let limited =
-        format!("echo 0 > /proc/sys/user/max_user_namespaces 2>/dev/null; exec \"$0\" \"$@\"");
+    let limited = "echo 0 > /proc/sys/user/max_user_namespaces 2>/dev/null; exec \"$0\" \"$@\"";
     let inner = std::mem::replace(&mut program.command, std::process::Command::new("unshare"));
     // Inside a user namespace of its own, where the limit of namespaces below can be set to none.
     program
         .command
-        .args(["-Ur", "sh", "-c", &limited])
+        .args(["-Ur", "sh", "-c", limited])
         .arg(inner.get_program())
         .args(inner.get_args());
     program.command.env_clear();

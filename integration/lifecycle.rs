@@ -140,14 +140,14 @@ fn acknowledged_writes_survive_any_kill() {
 fn random_kills_leave_nothing_behind() {
     let scene = Scene::connected();
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
-    let rounds = 100;
+    let rounds: u64 = 100;
     for round in 0..rounds {
         let mut program =
             scene.run(["sh", "-c", "sleep 0.3; curl -s https://api.openai.com/; sleep 30"]);
         program.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = program.command.spawn().unwrap();
         // Spread over start-up, running and request.
-        std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 120)));
+        std::thread::sleep(Duration::from_millis(round * 37 % 120));
         let run = child.id().cast_signed();
         let victim = match round % 3 {
             0 => Some(run),

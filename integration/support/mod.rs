@@ -13,14 +13,14 @@ use std::{
 
 use tempfile::TempDir;
 
-pub use self::upstream::{Seen, Upstream};
+pub(crate) use self::upstream::Upstream;
 
 /// A key in the shape of OpenAI's.
-pub const KEY: &str = "sk-proj-Zk3vQ9wX7tB2nM5cR8yU1oP4aS6dF0gH";
+pub(crate) const KEY: &str = "sk-proj-Zk3vQ9wX7tB2nM5cR8yU1oP4aS6dF0gH";
 
 /// Whom the program runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum As {
+pub(crate) enum As {
     /// An ordinary user; the test's own if that is no root.
     User,
     /// Whoever runs the tests.
@@ -28,19 +28,19 @@ pub enum As {
 }
 
 /// A user's home with authsome in it. Its daemon is stopped when the scene ends.
-pub struct Scene {
-    pub directory: TempDir,
-    pub upstream: Upstream,
+pub(crate) struct Scene {
+    pub(crate) directory: TempDir,
+    pub(crate) upstream: Upstream,
     user: Option<(u32, u32)>,
 }
 
 impl Scene {
     /// For an ordinary user, with an upstream, nothing connected.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::acting(As::User)
     }
 
-    pub fn acting(whom: As) -> Self {
+    pub(crate) fn acting(whom: As) -> Self {
         let directory = tempfile::Builder::new().prefix("authsome-scene").tempdir().unwrap();
         let upstream = Upstream::start();
         let user = (whom == As::User && is_root()).then(ordinary_user);
@@ -57,31 +57,31 @@ impl Scene {
     }
 
     /// With `KEY` stored for OpenAI.
-    pub fn connected() -> Self {
+    pub(crate) fn connected() -> Self {
         let scene = Self::new();
         scene.login("openai", KEY);
         scene
     }
 
-    pub fn login(&self, provider: &str, secret: &str) {
+    pub(crate) fn login(&self, provider: &str, secret: &str) {
         let output = self.authsome(["login", provider, "--secret-stdin"]).stdin_text(secret).run();
         assert!(output.status.success(), "login failed: {}", text(&output.stderr));
     }
 
-    pub fn user_home(&self) -> PathBuf {
+    pub(crate) fn user_home(&self) -> PathBuf {
         self.directory.path().join("user")
     }
 
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.directory.path().join("authsome")
     }
 
-    pub fn ca_file(&self) -> PathBuf {
+    pub(crate) fn ca_file(&self) -> PathBuf {
         self.directory.path().join("ca.pem")
     }
 
     /// `authsome ARGS…` with a plain environment.
-    pub fn authsome<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Program {
+    pub(crate) fn authsome<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Program {
         let mut command = Command::new(program());
         command
             .args(args)
@@ -96,18 +96,18 @@ impl Scene {
     }
 
     /// Makes a command run as the scene's user.
-    pub fn as_user(&self, command: &mut Command) {
+    pub(crate) fn as_user(&self, command: &mut Command) {
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }
     }
 
     /// `authsome run … -- COMMAND…` with the upstream in the place of every host.
-    pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(&self, command: I) -> Program {
+    pub(crate) fn run<I: IntoIterator<Item: AsRef<OsStr>>>(&self, command: I) -> Program {
         self.run_with::<[&str; 0], _>([], command)
     }
 
-    pub fn run_with<F, I>(&self, flags: F, command: I) -> Program
+    pub(crate) fn run_with<F, I>(&self, flags: F, command: I) -> Program
     where
         F: IntoIterator<Item: AsRef<OsStr>>,
         I: IntoIterator<Item: AsRef<OsStr>>,
@@ -124,7 +124,7 @@ impl Scene {
     }
 
     /// The daemon's process id.
-    pub fn daemon_pid(&self) -> Option<i32> {
+    pub(crate) fn daemon_pid(&self) -> Option<i32> {
         let output = self.authsome(["daemon", "status", "--json"]).run();
         let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
         find(&status, "pid")?.as_i64()?.try_into().ok()
@@ -138,24 +138,24 @@ impl Drop for Scene {
 }
 
 /// A command to run.
-pub struct Program {
-    pub command: Command,
+pub(crate) struct Program {
+    pub(crate) command: Command,
     stdin: Vec<u8>,
 }
 
 impl Program {
-    pub fn stdin_text(mut self, text: &str) -> Self {
+    pub(crate) fn stdin_text(mut self, text: &str) -> Self {
         self.stdin = text.as_bytes().to_vec();
         self
     }
 
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
     /// Runs it to its end.
-    pub fn run(mut self) -> Output {
+    pub(crate) fn run(mut self) -> Output {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -169,7 +169,7 @@ impl Program {
     }
 
     /// Runs it and insists on success; its standard output.
-    pub fn success(self) -> String {
+    pub(crate) fn success(self) -> String {
         let output = self.run();
         assert!(
             output.status.success(),
@@ -182,23 +182,26 @@ impl Program {
     }
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A member anywhere in a JSON value.
-pub fn find<'a>(value: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
+pub(crate) fn find<'a>(value: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
     match value {
         serde_json::Value::Object(members) => {
             members.get(name).or_else(|| members.values().find_map(|member| find(member, name)))
         }
         serde_json::Value::Array(items) => items.iter().find_map(|item| find(item, name)),
-        _ => None,
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => None,
     }
 }
 
 /// Waits until something is so.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}: not within ten seconds");
@@ -207,16 +210,16 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file that the program reads, not one of its own")]
-pub fn write(path: &Path, contents: &[u8]) {
+pub(crate) fn write(path: &Path, contents: &[u8]) {
     std::fs::write(path, contents).unwrap();
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
 /// Is there such a program?
-pub fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     std::env::split_paths("/usr/local/bin:/usr/bin:/bin")
         .any(|directory| directory.join(program).is_file())
 }

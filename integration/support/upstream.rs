@@ -11,7 +11,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, stream};
-use http::{HeaderMap, Method, Request, Response, Version, header};
+use http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
     body::{Frame, Incoming},
@@ -30,28 +30,26 @@ type Body = BoxBody<Bytes, Infallible>;
 
 /// One request as the upstream saw it.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub method: Method,
-    pub uri: String,
-    pub version: Version,
-    pub headers: HeaderMap,
+pub(crate) struct Seen {
+    pub(crate) uri: String,
+    pub(crate) headers: HeaderMap,
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
 /// A running upstream; it ends with the test's process.
-pub struct Upstream {
-    pub address: SocketAddr,
-    pub ca_pem: String,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    pub(crate) ca_pem: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Upstream {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let authority = Authority::new();
         let ca_pem = authority.pem.clone();
         let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(
@@ -108,23 +106,21 @@ impl Upstream {
     }
 
     /// Everything it was sent so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// `--resolve` for every host on 443.
-    pub fn resolve_flag(&self) -> String {
+    pub(crate) fn resolve_flag(&self) -> String {
         format!("*:443:127.0.0.1:{}", self.address.port())
     }
 }
 
 async fn answer(request: Request<Incoming>, record: &Mutex<Vec<Seen>>) -> Response<Body> {
-    record.lock().unwrap().push(Seen {
-        method: request.method().clone(),
-        uri: request.uri().to_string(),
-        version: request.version(),
-        headers: request.headers().clone(),
-    });
+    record
+        .lock()
+        .unwrap()
+        .push(Seen { uri: request.uri().to_string(), headers: request.headers().clone() });
     let authorization = request
         .headers()
         .get(header::AUTHORIZATION)

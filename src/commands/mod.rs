@@ -112,10 +112,11 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
     if let Command::Completions(args) = &cli.command {
         return completions::completions(args, output).map(|()| ExitCode::SUCCESS);
     }
-    let actor = match &cli.command {
-        // What builds a namespace can do so as root, for the user behind sudo.
-        Command::Run(_) | Command::Doctor(_) => Actor::resolve(&env::vars_os().collect())?,
-        _ => Actor::caller(Home::resolve(|name| env::var_os(name))?),
+    // What builds a namespace can do so as root, for the user behind sudo.
+    let actor = if matches!(cli.command, Command::Run(_) | Command::Doctor(_)) {
+        Actor::resolve(&env::vars_os().collect())?
+    } else {
+        Actor::caller(Home::resolve(|name| env::var_os(name))?)
     };
     let context = Context { home: actor.home.clone(), actor, output, verbose: cli.global.verbose };
     let context = &context;

@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_value_arrives_with_its_descriptors() {
         let (left, right) = UnixStream::pair().unwrap();
-        let (mut reader, mut writer) = std::io::pipe().unwrap();
+        let (mut reader, mut writer) = io::pipe().unwrap();
         send(&left, &"hello", &[writer.as_fd()]).unwrap();
         writer.write_all(b"x").unwrap();
         drop(writer);

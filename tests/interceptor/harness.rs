@@ -138,7 +138,7 @@ impl Scene {
 
     pub(crate) fn on(kind: Listener, say: Say, config: DialConfig) -> Self {
         let gate = Arc::new(FakeGate { say, records: Mutex::default() });
-        let (certificate, key) = RunCa::generate("0123456789abcdef").unwrap();
+        let (certificate, key) = RunCa::generate().unwrap();
         let ca = RunCa::from_pem(&certificate, &key).unwrap();
         let root = ca.certificate().clone();
         let run = Run {
