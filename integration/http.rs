@@ -33,7 +33,7 @@ fn resident(pid: i32) -> u64 {
 fn events_arrive_as_they_are_sent() {
     let scene = Scene::connected();
     let script = "curl -sSN https://api.openai.com/events | while read -r line; do \
-                  [ -n \"$line\" ] && echo \"$(date +%s%N) $line\"; done";
+                  if [ -n \"$line\" ]; then echo \"$(date +%s%N) $line\"; fi; done";
     let output = scene.run(["bash", "-c", script]).success();
     let times: Vec<u64> =
         output.lines().map(|line| line.split_once(' ').unwrap().0.parse().unwrap()).collect();
@@ -163,7 +163,8 @@ fn the_upstream_is_reached_through_the_users_own_proxy() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://user:pa%73s@{}", listener.local_addr().unwrap());
     let upstream = scene.upstream.address;
-    let server = std::thread::spawn(move || {
+    let (sender, received) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let (mut client, _) = listener.accept().unwrap();
         let mut head = Vec::new();
         let mut byte = [0];
@@ -171,19 +172,17 @@ fn the_upstream_is_reached_through_the_users_own_proxy() {
             client.read_exact(&mut byte).unwrap();
             head.push(byte[0]);
         }
+        sender.send(text(&head)).unwrap();
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
         let mut server = std::net::TcpStream::connect(upstream).unwrap();
         let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let up = std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
         let _ = std::io::copy(&mut server, &mut client);
-        drop(up);
-        text(&head)
     });
     let mut program = scene.authsome(["run", "--upstream-ca"]);
     program.command.arg(scene.ca_file()).args(["--", "curl", "-sS", "https://api.openai.com/"]);
     program.env("HTTPS_PROXY", proxy).success();
-    scene.authsome(["daemon", "stop"]).success();
-    let head = server.join().unwrap();
+    let head = received.recv_timeout(Duration::from_secs(10)).unwrap();
     assert!(head.starts_with("CONNECT api.openai.com:443 HTTP/1.1\r\n"), "{head}");
     // user:pass
     assert!(head.to_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnz"), "{head}");

@@ -75,7 +75,7 @@ fn a_run_survives_its_daemon() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let seen = scene.upstream.seen();
-    assert_eq!(seen.last().unwrap().uri, "/two");
+    assert!(seen.last().unwrap().uri.ends_with("/two"));
     assert_eq!(
         seen.last().unwrap().header("authorization"),
         Some(format!("Bearer {KEY}").as_str())
@@ -97,7 +97,7 @@ fn a_stopped_daemon_stays_stopped_and_the_run_waits_for_another() {
     drop(child.stdin.take().map(|mut stdin| std::io::Write::write_all(&mut stdin, b"\n")));
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(scene.upstream.seen().last().unwrap().uri, "/two");
+    assert!(scene.upstream.seen().last().unwrap().uri.ends_with("/two"));
 }
 
 #[test]
@@ -205,9 +205,6 @@ fn a_vault_that_another_process_holds_is_said_to_be() {
 fn a_client_of_another_version_is_refused_with_the_mend() {
     use std::io::{BufRead, BufReader, Write};
     let scene = Scene::connected();
-    if !crate::support::is_root() {
-        // The socket is the user's own then; connecting is allowed all the same.
-    }
     let socket = scene.home().join("daemon.sock");
     let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
     stream

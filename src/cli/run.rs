@@ -79,8 +79,12 @@ impl RunArgs {
     }
 }
 
-/// A path that cannot be made absolute is left: using it will say what is wrong with it.
+/// A path that cannot be made absolute is left: using it will say what is wrong with it. So is one
+/// whose `~` the shell did not replace, because it stood in quotes: the run knows whose home it is.
 fn absolute(path: &PathBuf) -> PathBuf {
+    if path.starts_with("~") {
+        return path.clone();
+    }
     path::absolute(path).unwrap_or_else(|_| path.clone())
 }
 

@@ -250,7 +250,7 @@ mod tests {
         assert!(basic.critical && basic.value.ca);
         assert_eq!(basic.value.path_len_constraint, Some(0));
         assert!(root.key_usage().unwrap().unwrap().value.key_cert_sign());
-        assert!(root.subject().to_string().contains("authsome run 0123456789abcdef"));
+        assert!(root.subject().to_string().contains(CA_NAME));
         let days = (root.validity().not_after.timestamp() - root.validity().not_before.timestamp())
             / 86_400;
         assert!(days < 30, "{days}");

@@ -9,16 +9,16 @@ use std::{
 use super::{Actor, Plan};
 use crate::protocol::{ErrorKind, ErrorReply};
 
-/// The paths to cover.
+/// The paths to cover, and what the user should know of them.
 ///
 /// # Errors
 /// `--expose` or `--hide` of a path that cannot be so treated.
-pub(super) fn paths(actor: &Actor, plan: &Plan) -> Result<Vec<PathBuf>, ErrorReply> {
+pub(super) fn paths(actor: &Actor, plan: &Plan) -> Result<(Vec<PathBuf>, Vec<String>), ErrorReply> {
     let runtime = plan.env.get(OsStr::new("XDG_RUNTIME_DIR")).map(PathBuf::from);
     let mut hidden = netns::default_hidden(actor.uid(), runtime.as_deref());
     hidden.extend(bus_socket(plan));
     for path in &plan.expose {
-        let exposed = absolute(plan, path);
+        let exposed = absolute(actor, plan, path);
         if actor.home.root().starts_with(&exposed) || exposed.starts_with(actor.home.root()) {
             return Err(usage(
                 format!("{} cannot be exposed: the vault lies there", path.display()),
@@ -27,17 +27,21 @@ pub(super) fn paths(actor: &Actor, plan: &Plan) -> Result<Vec<PathBuf>, ErrorRep
         }
         hidden.retain(|path| !path.starts_with(&exposed));
     }
+    let mut warnings = Vec::new();
     for path in &plan.hide {
-        let path = absolute(plan, path);
+        let path = absolute(actor, plan, path);
         if path == Path::new("/") || plan.cwd.starts_with(&path) {
             return Err(usage(
                 format!("{} cannot be hidden: the agent starts in it", path.display()),
                 "start in another directory",
             ));
         }
+        if !path.exists() {
+            warnings.push(format!("{} does not exist: there is nothing to hide", path.display()));
+        }
         hidden.push(path);
     }
-    Ok(hidden)
+    Ok((hidden, warnings))
 }
 
 /// The session bus at a place of its own (`unix:path=…`); an abstract one is out of reach in another
@@ -48,9 +52,9 @@ fn bus_socket(plan: &Plan) -> Option<PathBuf> {
     path.split([',', ';']).next().map(PathBuf::from)
 }
 
-fn absolute(plan: &Plan, path: &Path) -> PathBuf {
+fn absolute(actor: &Actor, plan: &Plan, path: &Path) -> PathBuf {
     let path = match path.strip_prefix("~") {
-        Ok(rest) => plan.env.get(OsStr::new("HOME")).map(|home| Path::new(home).join(rest)),
+        Ok(rest) => actor.user_home(&plan.env).map(|home| home.join(rest)),
         Err(_) => None,
     }
     .unwrap_or_else(|| plan.cwd.join(path));

@@ -113,10 +113,10 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     let overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &plan.env);
     let env = Environment { base: &plan.env, actor: &actor, run: &id }
         .compose(&opened, overlay.env.clone());
-    let spec = spec(&id, &actor, plan, overlay, env)?;
+    let (hide, warnings) = hidden::paths(&actor, &plan)?;
+    let spec = spec(&id, &actor, plan, overlay, env, hide);
     let (mut sandbox, prepared) = Sandbox::spawn(&spec).map_err(|error| sandbox_error(&error))?;
-    let mut warnings = opened.warnings;
-    warnings.extend(prepared.warnings);
+    let warnings = [opened.warnings, warnings, prepared.warnings].concat();
     let listeners: Vec<_> = prepared
         .listeners
         .into_iter()
@@ -240,7 +240,8 @@ fn spec(
     plan: Plan,
     overlay: Overlay,
     env: Vec<(OsString, OsString)>,
-) -> Result<Spec, ErrorReply> {
+    hide: Vec<PathBuf>,
+) -> Spec {
     let mut tcp_ports = PORTS.to_vec();
     // Where the kernel cannot redirect, the ports that were asked for still work.
     tcp_ports.extend(plan.options.allow.iter().filter_map(|rule| rule.port));
@@ -257,7 +258,7 @@ fn spec(
         .into_iter()
         .map(|(source, target)| netns::Overlay { source, target })
         .collect();
-    Ok(Spec {
+    Spec {
         run_id: id.to_owned(),
         user: actor.credentials(),
         tcp_ports,
@@ -267,11 +268,11 @@ fn spec(
         files,
         links,
         overlays,
-        hide: hidden::paths(actor, &plan)?,
+        hide,
         command: plan.command,
         env,
         cwd: plan.cwd,
-    })
+    }
 }
 
 fn listener_kind(kind: Kind) -> ListenerKind {

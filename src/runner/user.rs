@@ -79,6 +79,14 @@ impl Actor {
         self.sudo.as_ref().map_or_else(|| rustix::process::getuid().as_raw(), |user| user.owner.uid)
     }
 
+    /// The home directory of the user the agent acts for.
+    pub(super) fn user_home(&self, env: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
+        match &self.sudo {
+            Some(user) => Some(user.owner.home.clone()),
+            None => env.get(OsStr::new("HOME")).map(PathBuf::from),
+        }
+    }
+
     /// What sudo had set for root and the agent, who is not root, must see otherwise.
     pub(super) fn variables(&self) -> Vec<(&'static str, OsString)> {
         let Some(user) = &self.sudo else { return Vec::new() };

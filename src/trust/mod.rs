@@ -96,10 +96,10 @@ impl Overlay {
                 overlay.mount(JAVA, &path);
             }
         }
-        overlay.hashed_directory(ca, &merged);
         let extra = bundle::merge(&bundle::named(env, "NODE_EXTRA_CA_CERTS"), ca);
         overlay.files.push((BUNDLE.into(), merged.into_bytes()));
         overlay.files.push((EXTRA.into(), extra.into_bytes()));
+        overlay.hashed_directory(ca);
         overlay.variables(directory);
         overlay
     }
@@ -125,44 +125,48 @@ impl Overlay {
         }
     }
 
-    /// A copy of the hashed directory with the run's certificate in it. Links are copied as links,
-    /// files by content; what is a directory there (Java's) is reached through a link to nothing
-    /// and so must have been covered before: it is left out.
-    fn hashed_directory(&mut self, ca: &str, merged: &str) {
+    /// A copy of the hashed directory with the run's certificate in it. Links are copied as links and
+    /// files by content, but for those that have an overlay of their own (the bundle, and in a
+    /// directory below it Java's key store): they get that.
+    fn hashed_directory(&mut self, ca: &str) {
         let directory = Path::new(HASHED_DIRECTORY);
-        let Ok(entries) = std::fs::read_dir(directory) else { return };
-        let mut hashed = false;
-        let mut files = Vec::new();
-        let mut links = Vec::new();
-        for entry in entries.flatten() {
-            let name = PathBuf::from(entry.file_name());
-            let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_symlink() {
-                if let Ok(target) = std::fs::read_link(entry.path()) {
-                    hashed |= is_hash_name(&name);
-                    links.push((Path::new(HASHED).join(name), target));
-                }
-            } else if kind.is_file() {
-                hashed |= is_hash_name(&name);
-                let contents = if BUNDLE_PATHS.iter().any(|path| Path::new(path) == entry.path()) {
-                    merged.as_bytes().to_vec()
-                } else {
-                    let Ok(contents) = std::fs::read(entry.path()) else { continue };
-                    contents
-                };
-                files.push((Path::new(HASHED).join(name), contents));
-            }
-        }
-        if !hashed {
+        if !std::fs::read_dir(directory).is_ok_and(|entries| {
+            entries.flatten().any(|entry| is_hash_name(Path::new(&entry.file_name())))
+        }) {
             return;
         }
-        self.files.append(&mut files);
-        self.links.append(&mut links);
-        self.files
-            .push((Path::new(HASHED).join(format!("{CA_SUBJECT_HASH}.0")), ca.as_bytes().to_vec()));
-        // It covers the directory, and with it the files in it, which need no mount of their own.
-        self.mounts.retain(|(_, target)| target.parent() != Some(directory));
+        let mut waiting = vec![directory.to_owned()];
+        while let Some(at) = waiting.pop() {
+            for entry in std::fs::read_dir(&at).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let Ok(name) = path.strip_prefix(directory) else { continue };
+                let name = Path::new(HASHED).join(name);
+                let Ok(kind) = entry.file_type() else { continue };
+                if kind.is_dir() {
+                    waiting.push(path);
+                } else if kind.is_symlink() {
+                    if let Ok(target) = std::fs::read_link(&path) {
+                        self.links.push((name, target));
+                    }
+                } else if let Some(contents) =
+                    self.overlaid(&path).or_else(|| std::fs::read(&path).ok())
+                {
+                    self.files.push((name, contents));
+                }
+            }
+        }
+        let own = Path::new(HASHED).join(format!("{CA_SUBJECT_HASH}.0"));
+        self.files.push((own, ca.as_bytes().to_vec()));
+        // It covers the directory, and with it what is in it, which needs no mount of its own.
+        self.mounts.retain(|(_, target)| !target.starts_with(directory));
         self.mounts.push((HASHED.into(), directory.to_owned()));
+    }
+
+    /// What is to be mounted over a file.
+    fn overlaid(&self, path: &Path) -> Option<Vec<u8>> {
+        let (source, _) = self.mounts.iter().find(|(_, target)| target == path)?;
+        let (_, contents) = self.files.iter().find(|(path, _)| path == source)?;
+        Some(contents.clone())
     }
 }
 
