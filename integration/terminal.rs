@@ -21,7 +21,7 @@ impl<'a> Terminal<'a> {
             .unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         terminal.line("PS1='outer> '");
-        terminal.expect("outer> ");
+        terminal.expect("outer>");
         terminal
     }
 
@@ -61,6 +61,12 @@ impl<'a> Terminal<'a> {
     fn run(&self, command: &str) {
         self.line(&format!("clear; {} run -- {command}", self.program));
     }
+
+    /// Runs a script. It is in a file, so that what is typed cannot be taken for what it prints.
+    fn script(&self, script: &str) {
+        crate::support::write(&self.scene.user_home().join("script"), script.as_bytes());
+        self.run("bash script");
+    }
 }
 
 impl Drop for Terminal<'_> {
@@ -74,7 +80,7 @@ fn a_shell_inside_has_job_control() {
     let scene = Scene::new();
     let terminal = Terminal::open(&scene);
     terminal.run("env PS1='inner> ' bash --norc --noprofile");
-    terminal.expect("inner> ");
+    terminal.expect("inner>");
     assert!(!terminal.screen().contains("no job control"), "{}", terminal.screen());
     // Ctrl-C ends the shell's child and not the shell.
     terminal.line("sleep 1000");
@@ -103,8 +109,10 @@ fn a_shell_inside_has_job_control() {
 fn ctrl_c_reaches_the_agent_once() {
     let scene = Scene::new();
     let terminal = Terminal::open(&scene);
-    let script = "trap 'n=$((n+1)); echo caught $n' INT; echo ready; while [ ${n:-0} -lt 1 ]; do sleep 0.1; done; sleep 0.5; echo total $n";
-    terminal.run(&format!("bash -c \"{}\"", script.replace('$', "\\$")));
+    terminal.script(
+        "trap 'n=$((n+1))' INT\necho ready\nwhile [ ${n:-0} -lt 1 ]; do sleep 0.1; done\nsleep 0.5\n\
+         echo total $n\n",
+    );
     terminal.expect("ready");
     terminal.keys(&["C-c"]);
     terminal.expect("total 1");
@@ -114,7 +122,7 @@ fn ctrl_c_reaches_the_agent_once() {
 fn ctrl_z_stops_the_run_and_fg_continues_it() {
     let scene = Scene::new();
     let terminal = Terminal::open(&scene);
-    terminal.run("sh -c 'echo started; sleep 3; echo finished'");
+    terminal.script("echo started\nsleep 3\necho finished\n");
     terminal.expect("started");
     terminal.keys(&["C-z"]);
     terminal.expect("Stopped");
@@ -128,7 +136,7 @@ fn ctrl_z_stops_the_run_and_fg_continues_it() {
 fn an_agent_that_stops_itself_stops_the_run() {
     let scene = Scene::new();
     let terminal = Terminal::open(&scene);
-    terminal.run("sh -c 'echo started; kill -STOP $$; echo continued'");
+    terminal.script("kill -STOP $$\necho continued\n");
     terminal.expect("Stopped");
     terminal.line("fg");
     terminal.expect("continued");
@@ -139,7 +147,7 @@ fn a_window_that_changes_its_size_is_noticed() {
     let scene = Scene::new();
     let terminal = Terminal::open(&scene);
     terminal.run("env PS1='inner> ' bash --norc --noprofile");
-    terminal.expect("inner> ");
+    terminal.expect("inner>");
     assert!(terminal.tmux(&["resize-window", "-x", "101", "-y", "31"]).status().unwrap().success());
     terminal.line("stty size");
     terminal.expect("31 101");
