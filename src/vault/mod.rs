@@ -263,13 +263,12 @@ impl Error {
                 )
             }
             Self::Newer { .. } => "use the version of authsome that wrote it".to_owned(),
+            Self::Store { .. } => "authsome daemon stop, then try again".to_owned(),
             Self::Full { dir } => format!("make room on the disk that holds {}", dir.display()),
             Self::Path(error) => return error.hint(),
-            Self::Name { .. }
-            | Self::TooLarge { .. }
-            | Self::Store { .. }
-            | Self::Random(_)
-            | Self::Encrypt => return None,
+            Self::Name { .. } | Self::TooLarge { .. } | Self::Random(_) | Self::Encrypt => {
+                return None;
+            }
         })
     }
 }

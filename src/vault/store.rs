@@ -2,28 +2,30 @@
 //!
 //! sled 0.34 has ways to fail that must not reach the program, all seen with a disk that fills up:
 //!
-//! * After a failed write its memory holds what the disk does not, and every later call fails. So any
-//!   failure closes the store, and the next call opens it afresh from what is on the disk.
+//! * After a failed write its memory holds what the disk does not. So any failure closes the store,
+//!   and the next call opens it afresh from what is on the disk.
 //! * It panics on some errors. Panics are caught here and become errors.
-//! * It can leave a half-written log. So nothing is written unless the file system has room to spare.
-//! * A write that fails in one of its threads wakes nobody who waits for it. So a writing call is
-//!   watched, and woken when sled has noted an error.
+//! * A write that fails in one of its threads may wake nobody who waits for it, in a later write or
+//!   when the store is closed. So both happen on threads of their own, with a limit to our patience.
+//! * It can leave a half-written log. So nothing is written unless room for it was proved.
 //! * On Linux its flush writes pages but not the file's size. So after each flush the file is synced.
+//!
+//! A store that neither finishes nor closes is an error of every later call until the process ends;
+//! what was acknowledged is on the disk and there for the next one.
 
 use std::{
-    fs::File,
+    fs::{self, File, OpenOptions},
     io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        mpsc::{self, RecvTimeoutError},
-    },
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
 
 use ::sled::{Config, Db, Mode};
+use rustix::{fs::FallocateFlags, io::Errno};
 
 use super::{Error, Result};
 use crate::paths;
@@ -34,35 +36,33 @@ const SEGMENT_LEN: usize = 64 * 1024;
 /// Memory for decoded pages. A vault is small, and what is hot is cached above.
 const CACHE_LEN: u64 = 1024 * 1024;
 
-/// Free bytes that must remain beside what a `put` writes: sled may start two segments and a snapshot.
-const PUT_RESERVE: u64 = 1024 * 1024;
+const LIMITS: Limits =
+    Limits { put: 1024 * 1024, delete: 256 * 1024, patience: Duration::from_secs(30) };
 
-/// The same for a deletion; less, so that there is a way back from a full disk.
-const DELETE_RESERVE: u64 = 256 * 1024;
-
-/// How often a writing call is looked after.
-const WATCH_PAUSE: Duration = Duration::from_millis(50);
-
-/// How often, and after what pause, to try again when the lock is still our own: the threads of a
-/// store that was just closed may hold it a little longer.
+/// How often, and after what pause, to try again when the lock is still our own: a store that was just
+/// closed may hold it a little longer.
 const OWN_LOCK_TRIES: u32 = 100;
 const OWN_LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a store may take; a test has its own.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Bytes that must be free beside what a `put` writes: sled may start two segments and a snapshot.
+    put: u64,
+    /// The same for a deletion; less, so that there is a way back from a full disk.
+    delete: u64,
+    /// How long a write or closing may take.
+    patience: Duration,
+}
 
 /// A store in one directory. One process at a time has it open.
 #[derive(Debug)]
 pub(super) struct Store {
     dir: PathBuf,
-    /// Checked before writing; a test sets it to zero to fill the disk up.
-    reserves: Reserves,
+    limits: Limits,
     /// `None` after a failure. One lock for all: sled would allow more, but a store that must be
     /// reopened may have no other user, and reads are cached above.
     open: Mutex<Option<Open>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Reserves {
-    put: u64,
-    delete: u64,
 }
 
 #[derive(Debug)]
@@ -76,15 +76,15 @@ struct Open {
 impl Store {
     /// Opens the store in `dir`, creating it if there is none.
     pub(super) fn open(dir: &Path) -> Result<Self> {
-        Self::with_reserves(dir, Reserves { put: PUT_RESERVE, delete: DELETE_RESERVE })
+        Self::with_limits(dir, LIMITS)
     }
 
-    fn with_reserves(dir: &Path, reserves: Reserves) -> Result<Self> {
+    fn with_limits(dir: &Path, limits: Limits) -> Result<Self> {
         let fresh = !Self::exists(dir);
         paths::create_private_dir(dir)?;
-        let store = Self { dir: dir.to_owned(), reserves, open: Mutex::new(None) };
+        let store = Self { dir: dir.to_owned(), limits, open: Mutex::new(None) };
         if fresh {
-            store.require(reserves.put)?;
+            store.require(limits.put)?;
         }
         let open = store.start()?;
         if fresh {
@@ -108,65 +108,87 @@ impl Store {
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.with(|open| Ok(open.db.get(name)?.map(|value| value.to_vec())))
-    }
-
-    /// Stores `value`; it is on the disk when this returns `Ok`.
-    pub(super) fn put(&self, name: &[u8], value: &[u8]) -> Result<()> {
-        self.require(self.reserves.put + 4 * value.len() as u64)?;
-        self.with(|open| {
-            open.watched(|| {
-                open.db.insert(name, value)?;
-                open.sync()
-            })
-        })
-    }
-
-    /// Deletes what is stored under `name`; was there something?
-    pub(super) fn delete(&self, name: &[u8]) -> Result<bool> {
-        self.require(self.reserves.delete)?;
-        self.with(|open| {
-            open.watched(|| {
-                let found = open.db.remove(name)?.is_some();
-                open.sync()?;
-                Ok(found)
-            })
-        })
+        self.read(|db| Ok(db.get(name)?.map(|value| value.to_vec())))
     }
 
     /// All names and values, in the order of the names.
     pub(super) fn all(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        self.with(|open| {
-            open.db
-                .iter()
+        self.read(|db| {
+            db.iter()
                 .map(|item| item.map(|(name, value)| (name.to_vec(), value.to_vec())))
                 .collect()
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
-        // What a panic leaves behind is closed by `with`, not by poisoning.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Stores `value`; it is on the disk when this returns `Ok`.
+    pub(super) fn put(&self, name: &[u8], value: &[u8]) -> Result<()> {
+        let (name, value) = (name.to_vec(), value.to_vec());
+        self.write(self.limits.put + 4 * value.len() as u64, move |db| {
+            db.insert(name, value)?;
+            Ok(())
+        })
     }
 
-    /// Runs `work` on the open store, opening it first if need be and closing it on any failure.
-    fn with<T>(&self, work: impl Fn(&Open) -> ::sled::Result<T>) -> Result<T> {
+    /// Deletes what is stored under `name`; was there something?
+    pub(super) fn delete(&self, name: &[u8]) -> Result<bool> {
+        let name = name.to_vec();
+        self.write(self.limits.delete, move |db| Ok(db.remove(name)?.is_some()))
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Db) -> ::sled::Result<T>) -> Result<T> {
         let mut slot = self.lock();
-        let open = if let Some(open) = slot.take() { open } else { self.start()? };
-        match contain(|| work(&open)) {
+        let open = self.take(&mut slot)?;
+        match contain(|| work(&open.db)) {
             Ok(done) => {
                 *slot = Some(open);
                 Ok(done)
             }
             Err(e) => {
-                // Closing may fail or panic for the same reason; the first error tells more.
-                let _ = contain(|| {
-                    drop(open);
-                    Ok(())
-                });
+                self.close(open);
                 Err(self.failed(e))
             }
         }
+    }
+
+    /// Runs `work` and makes it durable, if there is `room`. Nobody else sees what it did before that.
+    fn write<T: Send + 'static>(
+        &self,
+        room: u64,
+        work: impl FnOnce(&Db) -> ::sled::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut slot = self.lock();
+        self.require(room)?;
+        let open = self.take(&mut slot)?;
+        let (send, receive) = mpsc::channel();
+        thread::Builder::new()
+            .name("vault-write".to_owned())
+            .spawn(move || {
+                let written = contain(|| {
+                    let done = work(&open.db)?;
+                    open.sync()?;
+                    Ok(done)
+                });
+                // Whoever waited too long is gone; then, and after an error, the store closes here.
+                let _ = send.send(written.map(|done| (open, done)));
+            })
+            .map_err(|e| self.failed(e))?;
+        match receive.recv_timeout(self.limits.patience) {
+            Ok(Ok((open, done))) => {
+                *slot = Some(open);
+                Ok(done)
+            }
+            Ok(Err(e)) => Err(self.failed(e)),
+            Err(_) => Err(self.failed(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        // What a panic leaves behind is an empty slot.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, slot: &mut Option<Open>) -> Result<Open> {
+        slot.take().map_or_else(|| self.start(), Ok)
     }
 
     fn start(&self) -> Result<Open> {
@@ -189,13 +211,37 @@ impl Store {
         }
     }
 
-    /// Refuses to write unless the file system has this much free for this user.
-    fn require(&self, bytes: u64) -> Result<()> {
-        let free = rustix::fs::statvfs(&self.dir).map_err(|e| self.failed(e.into()))?;
-        if free.f_bavail.saturating_mul(free.f_frsize) < bytes {
-            return Err(Error::Full { dir: self.dir.clone() });
+    /// Closes the store as far as patience goes. sled flushes and syncs once more, and panics if it
+    /// can't; everything acknowledged is on the disk already.
+    fn close(&self, open: Open) {
+        let (send, receive) = mpsc::channel::<()>();
+        let closing = thread::Builder::new().name("vault-close".to_owned()).spawn(move || {
+            let _ = contain(|| {
+                drop(open);
+                Ok(())
+            });
+            drop(send);
+        });
+        if closing.is_ok() {
+            // Ends by `send` being dropped, or not at all.
+            let _ = receive.recv_timeout(self.limits.patience);
         }
-        Ok(())
+    }
+
+    /// Refuses to write unless this user can have so much more of the file system. Its free space alone
+    /// would not tell: there are quotas. So the space is taken, and given back to be written.
+    fn require(&self, bytes: u64) -> Result<()> {
+        let path = self.dir.join("room");
+        let taken = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|file| allocate(&file, bytes));
+        // It may not be there, and the next one is truncated anyway.
+        let _ = fs::remove_file(&path);
+        taken.map_err(|e| self.failed(e))
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -210,12 +256,10 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // sled syncs here and panics if it can't; everything acknowledged is on the disk already.
         let open = self.lock().take();
-        let _ = contain(|| {
-            drop(open);
-            Ok(())
-        });
+        if let Some(open) = open {
+            self.close(open);
+        }
     }
 }
 
@@ -232,32 +276,27 @@ impl Open {
         Ok(Self { db, log: File::open(dir.join("db"))?, blobs: File::open(dir.join("blobs"))? })
     }
 
-    /// Runs `work`, which may wait for sled's threads, and ends that wait if one of them failed: a
-    /// `flush` that finds an error noted returns at once and wakes whoever waits.
-    fn watched<T>(&self, work: impl FnOnce() -> ::sled::Result<T>) -> ::sled::Result<T> {
-        let (working, watch) = mpsc::channel::<()>();
-        thread::scope(|scope| {
-            thread::Builder::new().name("vault-watch".to_owned()).spawn_scoped(
-                scope,
-                move || {
-                    while watch.recv_timeout(WATCH_PAUSE) == Err(RecvTimeoutError::Timeout) {
-                        if self.db.context.global_error().is_err() {
-                            let _ = self.db.flush();
-                        }
-                    }
-                },
-            )?;
-            let done = work();
-            // Before the scope waits for the watcher.
-            drop(working);
-            done
-        })
-    }
-
     fn sync(&self) -> ::sled::Result<()> {
         self.db.flush()?;
         self.log.sync_data()?;
         Ok(self.blobs.sync_all()?)
+    }
+}
+
+/// Takes `bytes` of the disk for `file`, or, where the file system can't, looks whether they are free.
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let free = rustix::fs::fstatvfs(file)?;
+            if free.f_bavail.saturating_mul(free.f_frsize) < bytes {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Ok(())
+        }
+        other => Ok(other?),
     }
 }
 
@@ -279,9 +318,8 @@ fn is_lock_refusal(error: &io::Error) -> bool {
 /// The process with a lock on `path`, from /proc/locks (proc_locks(5)): there a line reads
 /// `1: FLOCK ADVISORY WRITE 7416 fd:01:131077 0 EOF`.
 fn holder(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
     let inode = format!(":{}", path.metadata().ok()?.ino());
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let locks = fs::read_to_string("/proc/locks").ok()?;
     locks.lines().find_map(|line| {
         let mut words = line.split_ascii_whitespace().skip_while(|word| *word != "FLOCK").skip(3);
         let pid = words.next()?;
@@ -315,9 +353,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("s")).unwrap();
         store.put(b"a", b"1").unwrap();
-        let full = store.with::<()>(|_| Err(io::Error::from(io::ErrorKind::StorageFull).into()));
+        let full =
+            store.write::<()>(0, |_| Err(io::Error::from(io::ErrorKind::StorageFull).into()));
         assert!(matches!(full, Err(Error::Full { .. })));
-        let panicked = store.with::<()>(|_| panic!("as sled does"));
+        let panicked = store.write::<()>(0, |_| panic!("as sled does"));
+        assert!(matches!(panicked, Err(Error::Store { .. })));
+        let panicked = store.read::<()>(|_| panic!("as sled does"));
         assert!(matches!(panicked, Err(Error::Store { .. })));
         assert_eq!(store.get(b"a").unwrap().unwrap(), b"1");
     }
@@ -344,21 +385,20 @@ mod tests {
     #[test]
     #[ignore = "run by even_without_the_reserve_a_full_disk_loses_nothing_acknowledged"]
     fn writer_without_reserve() {
-        const NONE: Reserves = Reserves { put: 0, delete: 0 };
+        const NONE: Limits = Limits { put: 0, delete: 0, patience: Duration::from_secs(1) };
         let dir = PathBuf::from(std::env::var_os("AUTHSOME_TEST_DIR").unwrap()).join("s");
-        let store = Store::with_reserves(&dir, NONE).unwrap();
+        let store = Store::with_limits(&dir, NONE).unwrap();
         let mut kept: Vec<[u8; 8]> = Vec::new();
-        let error = loop {
-            let name = kept.len().to_be_bytes();
-            match store.put(&name, &[7; 9000]) {
-                Ok(()) => kept.push(name),
-                Err(e) => break e,
-            }
+        // Ends, which is half of what is promised.
+        while store.put(&kept.len().to_be_bytes(), &[7; 9000]).is_ok() {
+            kept.push(kept.len().to_be_bytes());
             assert!(kept.len() < 10_000, "the disk never filled up");
-        };
-        assert!(matches!(error, Error::Full { .. }), "{error:?}");
-        drop(store);
-        let store = Store::with_reserves(&dir, NONE).unwrap();
+        }
+        // What the next process would find, where there is room.
+        let copy = tempfile::tempdir().unwrap();
+        let copied = std::process::Command::new("cp").arg("-a").arg(&dir).arg(copy.path()).status();
+        assert!(copied.unwrap().success());
+        let store = Store::open(&copy.path().join("s")).unwrap();
         for name in &kept {
             assert_eq!(store.get(name).unwrap().unwrap(), [7; 9000], "{name:?}");
         }

@@ -195,6 +195,9 @@ fn redirection(context: &Context) -> Finding {
 fn audit_log(context: &Context) -> Finding {
     const NAME: &str = "audit log";
     let path = context.home.audit_log();
+    if context.actor.owner().is_some() {
+        return Finding::ok(NAME, "its owner's to verify: authsome log verify");
+    }
     if !path.exists() {
         return Finding::ok(NAME, "empty");
     }
