@@ -1,6 +1,6 @@
 //! `authsome run` as its user sees it: exit codes, streams, environment, flags.
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 
 use crate::support::{As, KEY, Scene, find, text};
 
@@ -204,4 +204,35 @@ fn every_request_is_one_line_of_an_unbroken_log() {
     }
     assert!(!entry.contains("page=2") && !entry.contains(KEY));
     scene.authsome(["log", "verify"]).success();
+}
+
+#[test]
+fn through_sudo_the_agent_is_the_user_who_called_it() {
+    if !crate::support::is_root() {
+        // Somebody who is not root has no sudo here; the gate runs this as root.
+        return;
+    }
+    let scene = Scene::connected();
+    let owner = std::fs::metadata(scene.home()).unwrap();
+    let (uid, gid) =
+        (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
+    let script = "id -u; ls -A \"$AUTHSOME_HOME\"; grep CapEff /proc/self/status; \
+                  unshare -Urm umount \"$AUTHSOME_HOME\" 2>&1 | head -1; \
+                  curl -sS https://api.openai.com/sudo";
+    let mut program = scene.run(["bash", "-c", script]);
+    program.command.uid(0).gid(0);
+    let output =
+        program.env("SUDO_UID", uid.to_string()).env("SUDO_GID", gid.to_string()).success();
+    assert!(output.starts_with(&format!("{uid}\n")), "{output}");
+    assert!(output.contains("CapEff:\t0000000000000000"), "{output}");
+    assert!(!output.contains("master.key"), "{output}");
+    assert_eq!(
+        scene.upstream.seen()[0].header("authorization"),
+        Some(format!("Bearer {KEY}").as_str())
+    );
+    // Nothing of the home became root's.
+    for entry in std::fs::read_dir(scene.home()).unwrap() {
+        let metadata = entry.unwrap().metadata().unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&metadata), uid);
+    }
 }

@@ -2,7 +2,7 @@
 //! request a credential goes.
 //!
 //! Everything here is data and pure functions over it. A [`Definition`] is checked when it is parsed
-//! and correct from then on; what is merely unwise about one is for [`lint`] to say. This module knows
+//! and correct from then on; what is merely unwise about one is for [`lint()`] to say. This module knows
 //! no vault, no network and no run: it is given values and returns values. The only files it reads are
 //! the user's own definitions, in [`Registry::load`], where a broken one is reported and the others
 //! still count.

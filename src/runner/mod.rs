@@ -132,7 +132,7 @@ impl Ready {
     /// Lets the agent go and waits for it. Returns its exit code as a shell would report it.
     ///
     /// # Errors
-    /// The agent could not be executed ([`netns::Error::exec_code`] tells how), or was lost.
+    /// The agent could not be executed ([`netns::Error::exit_code`] tells how), or was lost.
     pub fn go(mut self) -> Result<u8, GoError> {
         self.sandbox.release().map_err(|error| GoError {
             code: match error.exit_code() {
