@@ -97,6 +97,15 @@ fn python_requests() {
 }
 
 #[test]
+fn python_requests_with_no_variable_but_its_own() {
+    let python = client("python/bin/python3");
+    let script = format!(
+        "import os, requests; os.environ.clear(); requests.get('{URL}').raise_for_status()"
+    );
+    injected(&[&python, "-c", &script]);
+}
+
+#[test]
 fn python_httpx_over_http2() {
     let python = client("python/bin/python3");
     let script = format!(

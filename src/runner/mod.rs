@@ -13,7 +13,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -110,7 +110,8 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     let mut client = Client::connect_or_start_as(&actor.home, actor.owner())?;
     let opened: RunOpened = client.call(Request::OpenRun(Box::new(open.clone())))?;
 
-    let overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &plan.env);
+    let program = plan.command.first().map(Path::new);
+    let overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &plan.env, program);
     let env = Environment { base: &plan.env, actor: &actor, run: &id }
         .compose(&opened, overlay.env.clone());
     let (hide, warnings) = hidden::paths(&actor, &plan)?;

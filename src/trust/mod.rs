@@ -78,15 +78,21 @@ pub struct Overlay {
 
 impl Overlay {
     /// Plans the overlay for one run. `directory` is where the files will be seen by the agent, `ca`
-    /// the run's certificate in PEM, `env` the environment the agent would have.
-    pub fn plan(directory: &Path, ca: &str, env: &BTreeMap<OsString, OsString>) -> Self {
+    /// the run's certificate in PEM, `env` the environment the agent would have, `program` what is
+    /// run: it may be of a Python environment that the variables do not mention.
+    pub fn plan(
+        directory: &Path,
+        ca: &str,
+        env: &BTreeMap<OsString, OsString>,
+        program: Option<&Path>,
+    ) -> Self {
         let mut overlay = Self::default();
         let roots = bundle::roots(&BUNDLE_PATHS, env);
         let merged = bundle::merge(&roots, ca);
         for path in BUNDLE_PATHS {
             overlay.mount(BUNDLE, Path::new(path));
         }
-        for path in python::bundles(env) {
+        for path in python::bundles(env, program) {
             overlay.mount(BUNDLE, &path);
         }
         let stores = java::stores(env);
@@ -194,7 +200,7 @@ mod tests {
         crate::paths::write_private(&own, other.as_bytes()).unwrap();
         let env = BTreeMap::from([("SSL_CERT_FILE".into(), own.into_os_string())]);
 
-        let overlay = Overlay::plan(Path::new("/trust-here"), CA, &env);
+        let overlay = Overlay::plan(Path::new("/trust-here"), CA, &env, None);
 
         let (_, bundle) = overlay.files.iter().find(|(path, _)| path == Path::new(BUNDLE)).unwrap();
         let bundle = String::from_utf8(bundle.clone()).unwrap();

@@ -9,9 +9,10 @@ use std::{
 /// Copies of certifi below a `site-packages`.
 const COPIES: [&str; 2] = ["certifi/cacert.pem", "pip/_vendor/certifi/cacert.pem"];
 
-/// Every `cacert.pem` of the Python environments that this environment would use.
-pub(super) fn bundles(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
-    let mut prefixes = Vec::new();
+/// Every `cacert.pem` of the Python environments that this environment, or `program`, would use.
+pub(super) fn bundles(env: &BTreeMap<OsString, OsString>, program: Option<&Path>) -> Vec<PathBuf> {
+    let mut prefixes: Vec<PathBuf> =
+        program.and_then(Path::parent).and_then(prefix_of).into_iter().collect();
     for name in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
         prefixes.extend(variable(env, name));
     }
@@ -87,6 +88,6 @@ mod tests {
         let bundle = certifi.join("cacert.pem");
         crate::paths::write_private(&bundle, b"").unwrap();
         let env = BTreeMap::from([("VIRTUAL_ENV".into(), prefix.path().as_os_str().to_owned())]);
-        assert!(bundles(&env).contains(&bundle));
+        assert!(bundles(&env, None).contains(&bundle));
     }
 }
