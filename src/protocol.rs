@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+pub use netns::ListenerKind;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -105,29 +106,6 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// What a handed-over socket is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum ListenerKind {
-    /// TCP listener whose accepted sockets' local address is the address the agent dialled.
-    Tcp {
-        /// Port it listens on.
-        port: u16,
-    },
-    /// TCP listener behind the namespace's catch-all redirect: the address the agent dialled is
-    /// `SO_ORIGINAL_DST`.
-    Redirected,
-    /// TCP listener on the namespace's loopback for one port of the host's loopback.
-    HostPort {
-        /// The port, on both sides.
-        port: u16,
-    },
-    /// UDP socket on port 53.
-    DnsUdp,
-    /// TCP listener on port 53.
-    DnsTcp,
-}
-
 /// What the daemon answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +126,25 @@ pub struct ErrorReply {
     /// What would mend it: a command to type, or a sentence.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hint: Option<String>,
+}
+
+impl ErrorReply {
+    /// An error of `kind` with its causes, and what would mend it.
+    pub fn caused(kind: ErrorKind, error: &dyn std::error::Error, hint: Option<String>) -> Self {
+        Self { kind, message: chain(error), hint }
+    }
+}
+
+/// An error and its causes in one line, outermost first.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// Kinds of error, one per exit code.

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use secrecy::ExposeSecret;
 
 use super::{
-    Broker, chain,
+    Broker,
     entry::{Entry, Stored},
     snapshot::{connection_key, default_key},
     vault_error,
 };
 use crate::{
-    protocol::{ConnectionView, Credential, ErrorKind, ErrorReply, Secret},
+    protocol::{ConnectionView, Credential, ErrorKind, ErrorReply, Secret, chain},
     provider::{self, Definition, Values},
     vault::Vault,
 };

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::{
     gate::Injection,
     interceptor::inject,
-    protocol::{ConnectionView, Secret},
+    protocol::{ConnectionView, Secret, chain},
     provider::{Definition, Values},
     scrub::Scrubber,
 };
@@ -107,12 +107,11 @@ impl Entry {
     }
 
     fn prepare(&self) -> Result<Injection, String> {
-        let changes =
-            self.definition.changes(&self.values).map_err(|error| super::chain(&error))?;
+        let changes = self.definition.changes(&self.values).map_err(|error| chain(&error))?;
         let pairs = self
             .definition
             .scrub_pairs(&self.values, &self.placeholders)
-            .map_err(|error| super::chain(&error))?;
+            .map_err(|error| chain(&error))?;
         Ok(Injection {
             connection: Arc::clone(&self.full_name),
             changes: changes.into(),

@@ -22,7 +22,7 @@ use self::snapshot::Snapshot;
 use crate::{
     audit::{self, AuditLog, Event},
     paths::{self, Home},
-    protocol::{ErrorKind, ErrorReply, VaultReport},
+    protocol::{ErrorKind, ErrorReply, VaultReport, chain},
     provider::Registry,
     vault::{self, KeySource, SledVault},
 };
@@ -180,27 +180,15 @@ fn load_registry(directory: &std::path::Path) -> Registry {
 }
 
 fn path_error(error: &paths::Error) -> ErrorReply {
-    ErrorReply { kind: ErrorKind::Unavailable, message: chain(error), hint: error.hint() }
+    ErrorReply::caused(ErrorKind::Unavailable, error, error.hint())
 }
 
 fn vault_error(error: &vault::Error) -> ErrorReply {
-    ErrorReply { kind: ErrorKind::Unavailable, message: chain(error), hint: error.hint() }
+    ErrorReply::caused(ErrorKind::Unavailable, error, error.hint())
 }
 
 fn audit_error(error: &audit::Error) -> ErrorReply {
-    ErrorReply { kind: ErrorKind::Unavailable, message: chain(error), hint: error.hint() }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    ErrorReply::caused(ErrorKind::Unavailable, error, error.hint())
 }
 
 /// The user's name, from the password database rather than a variable.

@@ -20,7 +20,7 @@ use crate::{
         Verdict,
     },
     interceptor::AllowRule,
-    protocol::{ErrorKind, ErrorReply, HostPort, OpenRun, RunOpened},
+    protocol::{ErrorKind, ErrorReply, HostPort, OpenRun, RunOpened, chain},
     provider::{self, Route},
 };
 
@@ -94,7 +94,7 @@ impl RunGate {
         };
         if let Err(error) = self.broker.audit.append(event) {
             // The log is full and refuses; from now on every request is denied, see `decide`.
-            tracing::error!(error = super::chain(&error), "an event is not on record");
+            tracing::error!(error = chain(&error), "an event is not on record");
         }
     }
 
@@ -127,7 +127,7 @@ impl RunGate {
                 conflict.providers.join(" and ")
             ));
         }
-        warnings.extend(snapshot.routes().problems().iter().map(|error| super::chain(error)));
+        warnings.extend(snapshot.routes().problems().iter().map(|error| chain(error)));
         for (name, reason) in snapshot.damaged() {
             warnings.push(format!("{name} cannot be used: {reason}"));
         }

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 
 use super::entry::{Entry, Stored};
 use crate::{
+    protocol::chain,
     provider::{Member, Registry, Routes},
     vault::{self, Vault},
 };
@@ -37,7 +38,7 @@ impl Snapshot {
             let stored = match vault.get(&key) {
                 Ok(Some(bytes)) => Stored::from_bytes(bytes.expose_secret()),
                 Ok(None) => continue,
-                Err(error) => Err(super::chain(&error)),
+                Err(error) => Err(chain(&error)),
             };
             let name = key.strip_prefix(CONNECTION_PREFIX).unwrap_or(&key);
             let stored = match stored {

@@ -4,7 +4,7 @@ use std::{fmt, process::ExitCode};
 
 use crate::{
     audit, config, output, paths,
-    protocol::{ErrorKind, ErrorReply},
+    protocol::{ErrorKind, ErrorReply, chain},
 };
 
 /// What ended a command.
@@ -127,19 +127,6 @@ impl From<config::run::Error> for Error {
     fn from(error: config::run::Error) -> Self {
         Self::failed(chain(&error))
     }
-}
-
-/// An error and its causes, outermost first.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

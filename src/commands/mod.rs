@@ -29,7 +29,8 @@ mod whoami;
 
 use std::{env, process::ExitCode, sync::Arc};
 
-pub use self::error::{Error, chain};
+pub use self::error::Error;
+pub(crate) use crate::protocol::chain;
 use crate::{
     cli::{Cli, Command, DaemonCommand},
     config::Config,

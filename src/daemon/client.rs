@@ -110,7 +110,7 @@ impl Client {
         &mut self,
         listeners: &[(ListenerKind, BorrowedFd<'_>)],
     ) -> Result<(), ErrorReply> {
-        let kinds = listeners.iter().map(|(kind, _)| kind.clone()).collect();
+        let kinds = listeners.iter().map(|(kind, _)| *kind).collect();
         let descriptors: Vec<_> = listeners.iter().map(|(_, descriptor)| *descriptor).collect();
         self.call_with::<Value>(Request::Attach { listeners: kinds }, &descriptors).map(drop)
     }

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use netns::{ListenerKind as Kind, ProbeReport, Sandbox, Spec};
+use netns::{ProbeReport, Sandbox, Spec};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -118,11 +118,8 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     let spec = spec(&id, &actor, plan, overlay, env, hide);
     let (mut sandbox, prepared) = Sandbox::spawn(&spec).map_err(|error| sandbox_error(&error))?;
     let warnings = [opened.warnings, warnings, prepared.warnings].concat();
-    let listeners: Vec<_> = prepared
-        .listeners
-        .into_iter()
-        .map(|listener| (listener_kind(listener.kind), listener.fd))
-        .collect();
+    let listeners: Vec<_> =
+        prepared.listeners.into_iter().map(|listener| (listener.kind, listener.fd)).collect();
     let mut link = Link { client: Some(client), listeners, open, actor, stopped: false };
     link.attach()?;
     let probe = sandbox.probe().map_err(|error| sandbox_error(&error))?;
@@ -183,7 +180,7 @@ impl Link {
         let listeners: Vec<_> = self
             .listeners
             .iter()
-            .map(|(kind, descriptor)| (kind.clone(), descriptor.as_fd()))
+            .map(|(kind, descriptor)| (*kind, descriptor.as_fd()))
             .collect();
         match &mut self.client {
             Some(client) => client.attach(&listeners),
@@ -276,16 +273,6 @@ fn spec(
     }
 }
 
-fn listener_kind(kind: Kind) -> ListenerKind {
-    match kind {
-        Kind::Tcp { port } => ListenerKind::Tcp { port },
-        Kind::Redirected => ListenerKind::Redirected,
-        Kind::HostPort { port } => ListenerKind::HostPort { port },
-        Kind::DnsUdp => ListenerKind::DnsUdp,
-        Kind::DnsTcp => ListenerKind::DnsTcp,
-    }
-}
-
 /// 64 random bits in hexadecimal.
 fn run_id() -> Result<String, ErrorReply> {
     let mut bytes = [0_u8; 8];
@@ -307,14 +294,7 @@ fn reconnect_timer() -> rustix::io::Result<OwnedFd> {
 }
 
 fn sandbox_error(error: &netns::Error) -> ErrorReply {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message.push_str(": ");
-        message.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    ErrorReply { kind: ErrorKind::Failed, message, hint: error.hint() }
+    ErrorReply::caused(ErrorKind::Failed, error, error.hint())
 }
 
 fn failed(message: String) -> ErrorReply {

@@ -6,7 +6,7 @@ use crate::{
     audit,
     commands::Context,
     daemon::client::Client,
-    protocol::{ErrorReply, Request, RunOptions, Status, VaultReport},
+    protocol::{ErrorReply, Request, RunOptions, Status, VaultReport, chain},
     provider::Registry,
     runner::{self, Plan},
 };
@@ -98,7 +98,7 @@ fn home(context: &Context) -> Finding {
     };
     match checked {
         Ok(()) => Finding::ok("home", context.home.root().display().to_string()),
-        Err(error) => Finding::fail("home", super::super::chain(&error), error.hint()),
+        Err(error) => Finding::fail("home", chain(&error), error.hint()),
     }
 }
 
@@ -116,11 +116,7 @@ fn providers(context: &Context) -> Finding {
         None => Finding::ok("providers", format!("{count} defined")),
         Some(problem) => Finding::warn(
             "providers",
-            format!(
-                "{count} defined, {} left out: {}",
-                problems.len(),
-                super::super::chain(&problem.error)
-            ),
+            format!("{count} defined, {} left out: {}", problems.len(), chain(&problem.error)),
             problem.error.hint().unwrap_or("correct or remove the file"),
         ),
     }
@@ -213,6 +209,6 @@ fn audit_log(context: &Context) -> Finding {
                 )),
             ),
         },
-        Err(error) => Finding::fail(NAME, super::super::chain(&error), error.hint()),
+        Err(error) => Finding::fail(NAME, chain(&error), error.hint()),
     }
 }
