@@ -2,7 +2,8 @@
 //!
 //! The scrubber holds back bytes that could begin a secret until it sees what follows. On a stream
 //! whose other end waits for exactly those bytes that would be a deadlock, so after a pause a *short*
-//! tail is let go: too short to be of use to anyone, and rare. A longer one is held for good.
+//! tail is let go: too short to be of use to anyone, and rare. It stays the start of a possible match,
+//! whose rest is replaced should it come. A longer tail is held for good.
 
 use std::{
     fmt,
@@ -25,50 +26,48 @@ const SHORT: usize = 4;
 /// One direction of one exchange, scanned.
 pub(super) struct Scan {
     stream: ScrubStream,
-    /// Bytes the scrubber holds: replacements keep the length, so it is what went in and not out.
-    held: usize,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl fmt::Debug for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scan").field("held", &self.held).finish_non_exhaustive()
+        f.debug_struct("Scan").field("held", &self.held()).finish_non_exhaustive()
     }
 }
 
 impl Scan {
     pub(super) fn new(scrubber: &Arc<Scrubber>) -> Self {
-        Self { stream: scrubber.stream(), held: 0, timer: None }
+        Self { stream: scrubber.stream(), timer: None }
     }
 
     /// What may be passed on, perhaps nothing yet.
     pub(super) fn push(&mut self, chunk: Bytes) -> Bytes {
-        let before = self.held + chunk.len();
-        let out = self.stream.push(chunk);
-        self.held = before.saturating_sub(out.len());
         self.timer = None;
-        out
+        self.stream.push(chunk)
     }
 
     /// What is left at the end of the stream.
     pub(super) fn finish(&mut self) -> Bytes {
-        self.held = 0;
         self.timer = None;
         self.stream.finish()
     }
 
+    /// Bytes that are still to come.
     pub(super) fn held(&self) -> usize {
-        self.held
+        self.stream.pending()
     }
 
     /// Called when nothing more has come: ready with a short tail once the pause is over.
     pub(super) fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        if self.held == 0 || self.held > SHORT {
+        if !self.stream.is_releasable(SHORT) {
             return Poll::Pending;
         }
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + PAUSE)));
         match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(self.finish()),
+            Poll::Ready(()) => {
+                self.timer = None;
+                Poll::Ready(self.stream.release(SHORT))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

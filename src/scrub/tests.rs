@@ -248,6 +248,90 @@ fn any_chunking_gives_the_same_output_and_no_secret() {
 }
 
 #[test]
+fn released_bytes_stay_part_of_a_match() {
+    let scrubber = scrubber(&[(SECRET, PLACEHOLDER)]);
+    let mut stream = scrubber.stream();
+    let secret = SECRET.as_bytes();
+    let mut out = stream.push(Bytes::copy_from_slice(&secret[..3])).to_vec();
+    out.extend_from_slice(&stream.release(4));
+    assert_eq!(out, &secret[..3]);
+    assert_eq!(stream.pending(), 0);
+    out.extend_from_slice(&stream.push(Bytes::copy_from_slice(&secret[3..4])));
+    out.extend_from_slice(&stream.release(4));
+    assert_eq!(out, &secret[..4]);
+    for byte in &secret[4..] {
+        out.extend_from_slice(&stream.push(Bytes::copy_from_slice(&[*byte])));
+        assert!(!stream.is_releasable(4) || out.len() == secret.len());
+        out.extend_from_slice(&stream.release(4));
+    }
+    out.extend_from_slice(&stream.finish());
+    let wanted = [&secret[..4], &PLACEHOLDER.as_bytes()[4..]].concat();
+    assert_eq!(out, wanted);
+}
+
+#[test]
+fn released_bytes_are_not_given_out_again() {
+    let scrubber = scrubber(&[(SECRET, PLACEHOLDER)]);
+    for (text, rest) in [("ghp", "_no secret"), ("ghp", ""), ("g", "ghp_"), ("gh", "ghp_S3")] {
+        let mut stream = scrubber.stream();
+        let mut out = stream.push(Bytes::from_static(text.as_bytes())).to_vec();
+        out.extend_from_slice(&stream.release(4));
+        out.extend_from_slice(&stream.push(Bytes::from_static(rest.as_bytes())));
+        out.extend_from_slice(&stream.release(4));
+        out.extend_from_slice(&stream.finish());
+        assert_eq!(out, format!("{text}{rest}").as_bytes());
+        assert!(stream.finish().is_empty());
+    }
+}
+
+#[test]
+fn releases_at_any_point_show_no_more_than_the_first_bytes() {
+    const MAX: usize = 4;
+    let other = "sk-ant-0123456789abcdef";
+    let scrubber = scrubber(&[(SECRET, PLACEHOLDER), (other, "sk-ant-PLACEHOLDER00000")]);
+    let mut forms = spellings(SECRET);
+    forms.extend(spellings(other));
+    forms.extend(["", "a", "ab"].map(|before| STANDARD.encode(format!("{before}{SECRET}"))));
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    for _ in 0..300 {
+        let mut text = Vec::new();
+        for _ in 0..=random.below(5) {
+            let len = random.below(20);
+            text.extend(random.text(len));
+            let form = &forms[random.below(forms.len())];
+            let len = if random.below(3) == 0 { random.below(form.len()) } else { form.len() };
+            text.extend_from_slice(&form.as_bytes()[..len]);
+        }
+        let wanted = whole(&scrubber, &text);
+        for longest in [1, 2, 5, 30] {
+            let mut stream = scrubber.stream();
+            let mut out = Vec::new();
+            let mut shown = vec![false; text.len()];
+            let mut pushed = 0;
+            for chunk in random.cut(&text, longest) {
+                out.extend_from_slice(&stream.push(Bytes::copy_from_slice(chunk)));
+                pushed += chunk.len();
+                assert_eq!(out.len() + stream.pending(), pushed);
+                if random.below(2) == 0 {
+                    let start = out.len();
+                    out.extend_from_slice(&stream.release(MAX));
+                    shown[start..out.len()].fill(true);
+                }
+            }
+            out.extend_from_slice(&stream.finish());
+            assert_eq!(out.len(), text.len());
+            for at in 0..out.len() {
+                assert!(out[at] == wanted[at] || shown[at], "{at} of {out:?}");
+            }
+            for form in &forms {
+                let rest = &form.trim_end_matches('=').as_bytes()[MAX..];
+                assert_eq!(memchr::memmem::find(&out, rest), None, "{form}");
+            }
+        }
+    }
+}
+
+#[test]
 fn text_without_a_secret_is_not_copied() {
     let scrubber = scrubber(&[(SECRET, PLACEHOLDER)]);
     let mut stream = scrubber.stream();
