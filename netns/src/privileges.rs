@@ -41,6 +41,7 @@ pub(crate) fn drop_all(user: Option<&Credentials>) -> io::Result<()> {
     die_with_parent()?;
     prctl::set_dumpable(false)?;
     sys::join_new_session_keyring()?;
+    sys::forbid_typing_into_terminals()?;
     verify(&fs::read_to_string("/proc/self/status")?)
 }
 

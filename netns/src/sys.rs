@@ -1,4 +1,4 @@
-//! The three calls that no maintained crate offers safely. The only `unsafe` of the crate.
+//! The four calls that no maintained crate offers safely. The only `unsafe` of the crate.
 
 use std::{io, ptr};
 
@@ -51,4 +51,74 @@ pub(crate) fn join_new_session_keyring() -> io::Result<()> {
 pub(crate) fn default_child_signal() {
     // SAFETY: SIG_DFL is no function of ours, so nothing runs in a signal's context.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// `TIOCSTI`'s companion for the console: pastes a selection as if it were typed (`TIOCL_PASTESEL`,
+/// ioctl_console(2)).
+const TIOCLINUX: u32 = 0x541c;
+/// Audit architectures and their numbers of `ioctl(2)`: the native ones, and those of programs for
+/// other processor modes, which the same kernel runs (`<linux/audit.h>`, `<asm/unistd.h>`).
+const IOCTL: [(u32, u32); 6] = [
+    (0xc000_003e, 16),                // x86_64
+    (0xc000_003e, 0x4000_0000 | 514), // x32
+    (0x4000_0003, 54),                // i386
+    (0xc000_00b7, 29),                // aarch64
+    (0x4000_0028, 54),                // arm
+    (0xc000_00f3, 29),                // riscv64
+];
+
+/// From now on, for this process and all it starts, nobody types into a terminal but its user:
+/// `TIOCSTI` and `TIOCLINUX` fail with `EPERM`. Kernels that still allow them
+/// (`dev.tty.legacy_tiocsti`) would let a command leave keystrokes behind for the shell that gets
+/// the terminal back. Needs `no_new_privs`; `seccomp(2)`, classic BPF.
+#[expect(unsafe_code, reason = "a seccomp filter has no safe wrapper")]
+pub(crate) fn forbid_typing_into_terminals() -> io::Result<()> {
+    // Offsets in struct seccomp_data. An ioctl's request is an unsigned int: the kernel looks at the
+    // lower half of the argument only, and so must the filter.
+    const NUMBER: u32 = 0;
+    const ARCHITECTURE: u32 = 4;
+    const REQUEST: u32 = if cfg!(target_endian = "big") { 28 } else { 24 };
+    let load = |offset| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0);
+    let equal = |value, yes, no| {
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, yes, no)
+    };
+    let answer = |value| statement(libc::BPF_RET | libc::BPF_K, value, 0, 0);
+    let refusal = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
+    let type_in = u32::try_from(libc::TIOCSTI).map_err(io::Error::other)?;
+    let mut program = Vec::new();
+    for (architecture, number) in IOCTL {
+        // Each jump that fails leads behind the refusal.
+        program.extend([
+            load(ARCHITECTURE),
+            equal(architecture, 0, 6),
+            load(NUMBER),
+            equal(number, 0, 4),
+            load(REQUEST),
+            equal(type_in, 1, 0),
+            equal(TIOCLINUX, 0, 1),
+            answer(refusal),
+        ]);
+    }
+    program.push(answer(libc::SECCOMP_RET_ALLOW));
+    let filter = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(io::Error::other)?,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the program outlives the call, which copies it; its length is what `len` says.
+    let done = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, ptr::from_ref(&filter))
+    };
+    let error = io::Error::last_os_error();
+    match (done, error.raw_os_error()) {
+        (0, _) => Ok(()),
+        // A kernel built without filters has nobody to ask; the agent is as confined as before.
+        (_, Some(libc::ENOSYS | libc::EINVAL)) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+fn statement(code: u32, value: u32, yes: u8, no: u8) -> libc::sock_filter {
+    // The opcodes are small numbers in wide constants.
+    let code = u16::try_from(code).unwrap_or_default();
+    libc::sock_filter { code, jt: yes, jf: no, k: value }
 }
