@@ -33,6 +33,7 @@ mod init;
 mod link;
 mod listen;
 mod message;
+mod mount_table;
 mod mounts;
 mod privileges;
 mod probe;

@@ -11,12 +11,22 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use nix::mount::{MsFlags, mount};
+use nix::{
+    mount::{MsFlags, mount},
+    unistd::{AccessFlags, access},
+};
 
-use crate::error::{Failure, InStep, Step};
+use crate::{
+    error::{Failure, InStep, Step},
+    mount_table,
+};
 
 /// An empty file of the trust directory, put over hidden files and sockets.
 const NOTHING: &str = ".nothing";
+/// An empty directory there, put over other ways to the same place.
+const EMPTY: &str = ".empty";
+/// A directory there that holds [`pin_ancestors`]' mounts, out of sight.
+const PINS: &str = ".pins";
 /// For files that a hidden directory's owner makes anew inside, such as another tmux's socket.
 const COVER_OPTIONS: &str = "size=16m";
 const NONE: Option<&str> = None;
@@ -45,6 +55,7 @@ impl Plan<'_> {
         mount(NONE, "/", NONE, slave, NONE).in_step(Step::Propagation)?;
         let cover = || Step::Cover { path: self.trust_dir.to_owned() };
         let trust = fs::canonicalize(self.trust_dir).in_step(cover())?;
+        let aliases = mount_table::aliases(&trust).in_step(cover())?;
         let sealed = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         mount(Some("authsome"), &trust, Some("tmpfs"), sealed, Some("mode=0755"))
             .in_step(cover())?;
@@ -55,11 +66,24 @@ impl Plan<'_> {
             link(&trust, path, target).in_step(Step::Write { path: trust.join(path) })?;
         }
         write(&trust, Path::new(NOTHING), &[]).in_step(cover())?;
+        directory(&trust.join(PINS)).in_step(cover())?;
+        directory(&trust.join(EMPTY)).in_step(cover())?;
+        let mut warnings = Vec::new();
+        if let Err(error) = pin_ancestors(&trust) {
+            warnings.push(format!(
+                "the command could rename a directory above {}: {error}",
+                trust.display()
+            ));
+        }
         let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | sealed;
         mount(NONE, &trust, NONE, read_only, NONE).in_step(cover())?;
 
         let mut covered = BTreeSet::from([trust.clone()]);
-        let mut warnings = Vec::new();
+        for alias in aliases {
+            bind_alias(&trust.join(EMPTY), &trust.join(NOTHING), &alias)
+                .in_step(Step::Cover { path: alias.clone() })?;
+            covered.insert(alias);
+        }
         for (source, target) in &self.overlays {
             if let Err(error) = overlay(&trust.join(source), target, &mut covered) {
                 warnings.push(format!("cannot put a file over {}: {error}", target.display()));
@@ -86,6 +110,44 @@ impl Plan<'_> {
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         Ok(mount(Some("authsome"), &target, Some("tmpfs"), flags, Some(options.as_str()))?)
     }
+}
+
+/// Keeps the directories above `trust` in their places. The command may rename what its user may:
+/// moved away during a run, the real directory would lie uncovered beside the path that the next run
+/// covers. A directory on which something is mounted cannot be renamed in that mount namespace
+/// (rename(2), `EBUSY`), at whichever of its mounts: so each gets a mount in a second view of its
+/// parent, which leaves the usual view as it was, and is itself hidden afterwards.
+fn pin_ancestors(trust: &Path) -> io::Result<()> {
+    let pins = trust.join(PINS);
+    let sealed = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("authsome"), &pins, Some("tmpfs"), sealed, Some("mode=0755"))?;
+    for (index, ancestor) in trust.ancestors().skip(1).enumerate() {
+        let (Some(parent), Some(name)) = (ancestor.parent(), ancestor.file_name()) else { continue };
+        // Who may not write to the parent cannot rename what is in it. Asks for the real user,
+        // without the capabilities that we have here (access(2)).
+        if access(parent, AccessFlags::W_OK).is_err() {
+            continue;
+        }
+        let view = pins.join(index.to_string());
+        directory(&view)?;
+        // What is mounted below in the caller's namespace may have to come along.
+        bind(parent, &view).or_else(|_| {
+            mount(Some(parent), &view, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+        })?;
+        bind(&trust.join(EMPTY), &view.join(name))?;
+    }
+    Ok(mount(Some("authsome"), &pins, Some("tmpfs"), sealed, Some("mode=0700,size=4k"))?)
+}
+
+/// Covers a second way to a covered place, or to a part of it.
+fn bind_alias(empty: &Path, nothing: &Path, alias: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(alias)?;
+    Ok(bind(if metadata.is_dir() { empty } else { nothing }, alias)?)
+}
+
+fn directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o755).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o755))
 }
 
 /// A `/proc` of the pid namespace this process is in.
