@@ -7,6 +7,7 @@
 
 pub mod client;
 mod dial;
+mod peer;
 mod runs;
 mod server;
 mod session;

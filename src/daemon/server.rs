@@ -19,11 +19,10 @@ use nix::sys::{
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{FlockOperation, flock},
-    net::sockopt::socket_peercred,
 };
 use serde::Serialize;
 
-use super::{runs::Runs, session};
+use super::{peer, runs::Runs, session};
 use crate::protocol::{ErrorKind, ErrorReply};
 use crate::{
     broker::{Broker, KeyPlace},
@@ -231,18 +230,9 @@ impl Server {
                 return;
             }
         };
-        // The socket's mode already keeps others out; a mode can be changed by mistake.
-        let own = rustix::process::getuid();
-        match socket_peercred(&stream) {
-            Ok(peer) if peer.uid == own || peer.uid.is_root() => {}
-            Ok(peer) => {
-                tracing::warn!(uid = peer.uid.as_raw(), "refused a client of another user");
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "refused a client whose user is unknown");
-                return;
-            }
+        if let Err(error) = peer::check(&stream) {
+            tracing::warn!(cause = ?std::error::Error::source(&error), "refused {error}");
+            return;
         }
         if self.shared.clients.fetch_add(1, Ordering::AcqRel) >= MAX_CLIENTS {
             self.shared.clients.fetch_sub(1, Ordering::AcqRel);

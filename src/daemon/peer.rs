@@ -1,0 +1,69 @@
+//! Is a client one of ours, or an agent that reached the socket after all?
+//!
+//! `$AUTHSOME_HOME` is covered in a run's namespace, and the socket with it; this is the second lock
+//! on that door. A run's processes are in a pid namespace below the daemon's, which their
+//! `/proc/<pid>/status` says to everybody (`NSpid`, proc_pid_status(5)): no need to trace a client,
+//! and none could be, being unreadable.
+
+use std::os::unix::net::UnixStream;
+
+use rustix::{net::sockopt::socket_peercred, process::getuid};
+
+/// Why a client is not served.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The kernel does not say who it is, or it is in a pid namespace beside ours (there its number
+    /// is 0, which is none).
+    #[error("a client whose process is unknown")]
+    Unknown(#[source] rustix::io::Errno),
+    /// The socket's mode already keeps others out; a mode can be changed by mistake.
+    #[error("a client of the user {0}")]
+    OtherUser(u32),
+    /// It has ended, or `/proc` does not show it.
+    #[error("a client that /proc does not show")]
+    Unseen(#[source] std::io::Error),
+    /// It is in a pid namespace below ours: an agent.
+    #[error("a client inside a run or a container")]
+    Inside,
+}
+
+/// Checks who is at the other end: the daemon's user or root, in the daemon's pid namespace.
+///
+/// # Errors
+/// Anybody else, and whoever cannot be told.
+pub(super) fn check(stream: &UnixStream) -> Result<(), Error> {
+    let peer = socket_peercred(stream).map_err(Error::Unknown)?;
+    if peer.uid != getuid() && !peer.uid.is_root() {
+        return Err(Error::OtherUser(peer.uid.as_raw()));
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", peer.pid.as_raw_nonzero()))
+        .map_err(Error::Unseen)?;
+    if is_beside_us(&status) { Ok(()) } else { Err(Error::Inside) }
+}
+
+/// One number: the process has none in a namespace below. A kernel without the line has no pid
+/// namespaces.
+fn is_beside_us(status: &str) -> bool {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .is_none_or(|numbers| numbers.split_ascii_whitespace().count() == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_of_a_namespace_below_is_inside() {
+        assert!(is_beside_us("Name:\ta\nNSpid:\t4711\nNSpgid:\t1\n"));
+        assert!(!is_beside_us("Name:\ta\nNSpid:\t4711\t12\nNSpgid:\t1\n"));
+        assert!(!is_beside_us("NSpid:\n"));
+    }
+
+    #[test]
+    fn ourselves_are_served() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        check(&near).unwrap();
+    }
+}
