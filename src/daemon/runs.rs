@@ -43,8 +43,10 @@ struct Voice(Mutex<UnixStream>);
 impl Voice {
     fn say(&self, event: &RunEvent) {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A run that is gone is noticed by the thread that reads from it.
-        let _ = wire::send(&stream, event, &[]);
+        // A run that is gone is noticed by the thread that reads from it. One that is stopped, as by
+        // Ctrl-Z, reads nothing: the workers, who call this, must not wait for it. What it then does
+        // not hear matters only to the next daemon.
+        let _ = wire::try_send(&stream, event);
     }
 }
 

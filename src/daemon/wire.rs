@@ -152,6 +152,25 @@ pub(super) fn send<T: Serialize>(
     result
 }
 
+/// Sends one small value if there is room for it now, else none of it: a message of less than a page
+/// is one buffer of the kernel's.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] if there is no room.
+pub(super) fn try_send<T: Serialize>(stream: &UnixStream, value: &T) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    loop {
+        match rustix::net::send(stream, &line, flags) {
+            Ok(sent) if sent == line.len() => return Ok(()),
+            Ok(_) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 fn send_bytes(stream: &UnixStream, line: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut sent = 0;
@@ -214,6 +233,24 @@ mod tests {
         left.write_all(b"\"sk-secret\"\n").unwrap();
         let error = Wire::new(right).receive::<u8>().unwrap_err();
         assert!(!error.to_string().contains("sk-secret"), "{error}");
+    }
+
+    #[test]
+    fn a_receiver_that_does_not_read_is_not_waited_for() {
+        let (left, right) = UnixStream::pair().unwrap();
+        let mut sent = 0;
+        while try_send(&left, &"hello").is_ok() {
+            sent += 1;
+        }
+        drop(left);
+        let mut wire = Wire::new(right);
+        let mut received = 0;
+        while let Some(text) = wire.receive::<String>().unwrap() {
+            assert_eq!(text, "hello");
+            received += 1;
+        }
+        assert!(sent > 0);
+        assert_eq!(received, sent);
     }
 
     #[test]
