@@ -114,7 +114,13 @@ pub fn contains(head: &Parts, placeholder: &str) -> bool {
         return false;
     }
     let finder = memmem::Finder::new(placeholder);
-    let holds = |bytes: &[u8]| finder.find(bytes).is_some();
+    // Not as the beginning of a longer one, which is another connection's.
+    let ends = |rest: &[u8]| !rest.first().is_some_and(u8::is_ascii_alphanumeric);
+    let holds = |bytes: &[u8]| {
+        finder
+            .find_iter(bytes)
+            .any(|at| bytes.get(at + placeholder.len()..).is_some_and(ends))
+    };
     let holds_decoded = |bytes: &[u8]| match Cow::from(percent_decode(bytes)) {
         Cow::Borrowed(_) => false,
         Cow::Owned(decoded) => holds(&decoded),
@@ -421,6 +427,15 @@ mod tests {
         let parts = head("/ghp_?a=place", &[("authorization", &basic), ("cookie", "a=ghp_holder")]);
         assert!(!contains(&parts, "ghp_placeholder"));
         assert!(!contains(&parts, ""));
+    }
+
+    #[test]
+    fn a_placeholder_is_not_seen_in_a_longer_one() {
+        let parts = head("/", &[("authorization", "Bearer sk-place2"), ("cookie", "a=sk-place2")]);
+        assert!(!contains(&parts, "sk-place"));
+        assert!(contains(&parts, "sk-place2"));
+        let parts = head("/?a=sk-place2&b=sk-place", &[]);
+        assert!(contains(&parts, "sk-place"));
     }
 
     #[test]
