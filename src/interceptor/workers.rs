@@ -30,6 +30,9 @@ use super::{Listener, Run, accept, dns, drain::Drain, upstream::Pool};
 
 /// Wait after an accept that failed: most likely descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections of one run that a worker serves at once; more wait in the listener's queue. A run must
+/// not take all descriptors, and each connection takes two.
+const MAX_CONNECTIONS: usize = 1024;
 /// How often idle upstream connections are looked through.
 const SWEEP: Duration = Duration::from_secs(15);
 
@@ -278,16 +281,14 @@ async fn accept_all(
     listener: &TcpListener,
 ) -> io::Result<()> {
     loop {
+        if !has_room(&context.tasks) {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        }
         match listener.accept().await {
             Ok((stream, _)) => {
                 let work = accept::connection(Rc::clone(context), Arc::clone(run), kind, stream);
-                let mut tasks = context.tasks.borrow_mut();
-                while let Some(ended) = tasks.try_join_next() {
-                    if ended.is_err_and(|error| error.is_panic()) {
-                        tracing::error!("a connection panicked");
-                    }
-                }
-                tasks.spawn_local(work);
+                context.tasks.borrow_mut().spawn_local(work);
             }
             // The agent gave up before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -299,4 +300,15 @@ async fn accept_all(
         // So that a burst is shared with the other workers.
         tokio::task::yield_now().await;
     }
+}
+
+/// Clears away what has ended; whether one more may begin.
+fn has_room(tasks: &Tasks) -> bool {
+    let mut tasks = tasks.borrow_mut();
+    while let Some(ended) = tasks.try_join_next() {
+        if ended.is_err_and(|error| error.is_panic()) {
+            tracing::error!("a connection panicked");
+        }
+    }
+    tasks.len() < MAX_CONNECTIONS
 }
