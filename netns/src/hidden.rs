@@ -7,7 +7,7 @@ use std::{
 
 /// Of the system, wherever they exist: container engines and service managers start processes
 /// outside; name services and network managers carry names and data out.
-const SYSTEM: [&str; 28] = [
+const SYSTEM: [&str; 29] = [
     "/run/docker.sock",
     "/run/docker",
     "/run/podman",
@@ -36,6 +36,8 @@ const SYSTEM: [&str; 28] = [
     "/run/keyrings",
     "/run/screen",
     "/run/host",
+    // Whoever may speak to an X server may type into its other windows.
+    "/tmp/.X11-unix",
 ];
 
 /// Of one user, in their `$XDG_RUNTIME_DIR`: the same, and agents that hold keys.
@@ -59,8 +61,12 @@ const USER: [&str; 17] = [
     "at-spi",
 ];
 
-/// Name prefixes in `$XDG_RUNTIME_DIR`: editors and wallets that listen there.
-const USER_PREFIXES: [&str; 4] = ["vscode-", "kwallet", "kdeinit", "kde"];
+/// Name prefixes in `$XDG_RUNTIME_DIR`: editors, terminals and wallets that listen there, and window
+/// managers, which start programs for whoever asks.
+const USER_PREFIXES: [&str; 14] = [
+    "vscode-", "kwallet", "kdeinit", "kde", "nvim.", "emacs", "wezterm", "kitty", "zellij", "sway-ipc.",
+    "i3", "hypr", "niri.", "screen",
+];
 
 /// What is hidden from a command unless the user gives it back: paths that exist and should go into
 /// [`crate::Spec::hide`]. `uid` is the command's user, `runtime_dir` their `$XDG_RUNTIME_DIR`
@@ -75,7 +81,9 @@ pub fn default_hidden(uid: u32, runtime_dir: Option<&Path>) -> Vec<PathBuf> {
     // Not the directory: what /etc/resolv.conf points to lies beside the sockets.
     paths.extend(starting_with(Path::new("/run/systemd/resolve"), &["io.systemd.Resolve"]));
     // A terminal multiplexer types into shells outside.
-    paths.push(format!("/tmp/tmux-{uid}").into());
+    for name in ["tmux-", "emacs", "zellij-"] {
+        paths.push(format!("/tmp/{name}{uid}").into());
+    }
     paths.retain(|path| path.exists());
     paths
 }
@@ -99,12 +107,13 @@ mod tests {
     #[test]
     fn what_exists_in_the_runtime_directory_is_hidden_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["bus", "vscode-git-1.sock", "pipewire-0"] {
+        for name in ["bus", "sway-ipc.1.sock", "vscode-git-1.sock", "pipewire-0"] {
             fs::File::create(directory.path().join(name)).unwrap();
         }
         let hidden = default_hidden(u32::MAX, Some(directory.path()));
-        let ours: Vec<_> =
+        let mut ours: Vec<_> =
             hidden.iter().filter_map(|path| path.strip_prefix(directory.path()).ok()).collect();
-        assert_eq!(ours, [Path::new("bus"), Path::new("vscode-git-1.sock")]);
+        ours.sort_unstable();
+        assert_eq!(ours, ["bus", "sway-ipc.1.sock", "vscode-git-1.sock"].map(Path::new));
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn paths(actor: &Actor, plan: &Plan) -> Result<(Vec<PathBuf>, Vec<Str
     let runtime = plan.env.get(OsStr::new("XDG_RUNTIME_DIR")).map(PathBuf::from);
     let mut hidden = netns::default_hidden(actor.uid(), runtime.as_deref());
     hidden.extend(bus_socket(plan));
+    hidden.extend(named_sockets(plan));
     for path in &plan.expose {
         let exposed = absolute(actor, plan, path);
         if actor.home.root().starts_with(&exposed) || exposed.starts_with(actor.home.root()) {
@@ -52,6 +53,37 @@ fn bus_socket(plan: &Plan) -> Option<PathBuf> {
     path.split([',', ';']).next().map(PathBuf::from)
 }
 
+/// Variables that name a socket over which programs are started, or keys typed, outside: container
+/// engines, terminal multiplexers, terminals, editors, window managers.
+const SOCKET_VARIABLES: [&str; 10] = [
+    "DOCKER_HOST",
+    "CONTAINER_HOST",
+    "TMUX",
+    "ZELLIJ_SOCKET_DIR",
+    "SCREENDIR",
+    "WEZTERM_UNIX_SOCKET",
+    "KITTY_LISTEN_ON",
+    "NVIM",
+    "SWAYSOCK",
+    "I3SOCK",
+];
+
+/// The ones that these variables name: a path, perhaps behind `unix:` or `unix://`, and, as tmux has
+/// it, before a comma.
+fn named_sockets(plan: &Plan) -> impl Iterator<Item = PathBuf> {
+    SOCKET_VARIABLES
+        .into_iter()
+        .filter_map(|name| plan.env.get(OsStr::new(name))?.to_str())
+        .filter_map(socket_path)
+}
+
+fn socket_path(value: &str) -> Option<PathBuf> {
+    let value = value.strip_prefix("unix:").unwrap_or(value);
+    let value = value.strip_prefix("//").unwrap_or(value);
+    let path = Path::new(value.split(',').next().unwrap_or_default());
+    (path.is_absolute() && path.parent().is_some()).then(|| path.to_owned())
+}
+
 fn absolute(actor: &Actor, plan: &Plan, path: &Path) -> PathBuf {
     let path = match path.strip_prefix("~") {
         Ok(rest) => actor.user_home(&plan.env).map(|home| home.join(rest)),
@@ -63,4 +95,19 @@ fn absolute(actor: &Actor, plan: &Plan, path: &Path) -> PathBuf {
 
 fn usage(message: String, hint: &str) -> ErrorReply {
     ErrorReply { kind: ErrorKind::Usage, message, hint: Some(hint.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_found_as_their_programs_write_them() {
+        for value in ["/run/x.sock", "unix:/run/x.sock", "unix:///run/x.sock", "/run/x.sock,12,0"] {
+            assert_eq!(socket_path(value).as_deref(), Some(Path::new("/run/x.sock")), "{value}");
+        }
+        for value in ["", "/", "unix:///", "tcp://127.0.0.1:2375", "unix:@kitty", "nvim"] {
+            assert_eq!(socket_path(value), None, "{value}");
+        }
+    }
 }
