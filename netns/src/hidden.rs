@@ -64,8 +64,20 @@ const USER: [&str; 17] = [
 /// Name prefixes in `$XDG_RUNTIME_DIR`: editors, terminals and wallets that listen there, and window
 /// managers, which start programs for whoever asks.
 const USER_PREFIXES: [&str; 14] = [
-    "vscode-", "kwallet", "kdeinit", "kde", "nvim.", "emacs", "wezterm", "kitty", "zellij", "sway-ipc.",
-    "i3", "hypr", "niri.", "screen",
+    "vscode-",
+    "kwallet",
+    "kdeinit",
+    "kde",
+    "nvim.",
+    "emacs",
+    "wezterm",
+    "kitty",
+    "zellij",
+    "sway-ipc.",
+    "i3",
+    "hypr",
+    "niri.",
+    "screen",
 ];
 
 /// What is hidden from a command unless the user gives it back: paths that exist and should go into

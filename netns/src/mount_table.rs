@@ -7,10 +7,7 @@
 use std::{
     ffi::OsString,
     fs, io,
-    os::unix::{
-        ffi::OsStringExt,
-        fs::MetadataExt,
-    },
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 

@@ -122,7 +122,9 @@ fn pin_ancestors(trust: &Path) -> io::Result<()> {
     let sealed = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("authsome"), &pins, Some("tmpfs"), sealed, Some("mode=0755"))?;
     for (index, ancestor) in trust.ancestors().skip(1).enumerate() {
-        let (Some(parent), Some(name)) = (ancestor.parent(), ancestor.file_name()) else { continue };
+        let (Some(parent), Some(name)) = (ancestor.parent(), ancestor.file_name()) else {
+            continue;
+        };
         // Who may not write to the parent cannot rename what is in it. Asks for the real user,
         // without the capabilities that we have here (access(2)).
         if access(parent, AccessFlags::W_OK).is_err() {

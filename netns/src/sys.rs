@@ -79,9 +79,8 @@ pub(crate) fn forbid_typing_into_terminals() -> io::Result<()> {
     const ARCHITECTURE: u32 = 4;
     const REQUEST: u32 = if cfg!(target_endian = "big") { 28 } else { 24 };
     let load = |offset| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0);
-    let equal = |value, yes, no| {
-        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, yes, no)
-    };
+    let equal =
+        |value, yes, no| statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, yes, no);
     let answer = |value| statement(libc::BPF_RET | libc::BPF_K, value, 0, 0);
     let refusal = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
     let type_in = u32::try_from(libc::TIOCSTI).map_err(io::Error::other)?;

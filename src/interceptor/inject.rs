@@ -117,9 +117,7 @@ pub fn contains(head: &Parts, placeholder: &str) -> bool {
     // Not as the beginning of a longer one, which is another connection's.
     let ends = |rest: &[u8]| !rest.first().is_some_and(u8::is_ascii_alphanumeric);
     let holds = |bytes: &[u8]| {
-        finder
-            .find_iter(bytes)
-            .any(|at| bytes.get(at + placeholder.len()..).is_some_and(ends))
+        finder.find_iter(bytes).any(|at| bytes.get(at + placeholder.len()..).is_some_and(ends))
     };
     let holds_decoded = |bytes: &[u8]| match Cow::from(percent_decode(bytes)) {
         Cow::Borrowed(_) => false,

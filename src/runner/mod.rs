@@ -177,11 +177,8 @@ fn lost(message: String) -> GoError {
 
 impl Link {
     fn attach(&mut self) -> Result<(), ErrorReply> {
-        let listeners: Vec<_> = self
-            .listeners
-            .iter()
-            .map(|(kind, descriptor)| (*kind, descriptor.as_fd()))
-            .collect();
+        let listeners: Vec<_> =
+            self.listeners.iter().map(|(kind, descriptor)| (*kind, descriptor.as_fd())).collect();
         match &mut self.client {
             Some(client) => client.attach(&listeners),
             None => Err(failed("the daemon is gone".to_owned())),
