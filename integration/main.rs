@@ -5,6 +5,7 @@
 
 mod cli;
 mod clients;
+mod dns;
 mod escape;
 mod http;
 mod lifecycle;
