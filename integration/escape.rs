@@ -1,6 +1,6 @@
 //! Everything that must fail: an agent that looks for secrets, for control, or for a way out.
 
-use std::os::unix::process::CommandExt;
+use std::os::unix::{fs::MetadataExt, process::CommandExt};
 
 use crate::support::{As, KEY, Scene, find, text};
 
@@ -256,8 +256,8 @@ fn without_a_namespace_there_is_no_agent() {
     }
     if crate::support::is_root() {
         let owner = std::fs::metadata(scene.user_home()).unwrap();
-        program.command.uid(std::os::unix::fs::MetadataExt::uid(&owner));
-        program.command.gid(std::os::unix::fs::MetadataExt::gid(&owner));
+        program.command.uid(owner.uid());
+        program.command.gid(owner.gid());
     }
     let output = program.run();
     assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
@@ -301,4 +301,86 @@ fn the_name_a_credential_follows_is_verified_upstream() {
     assert_eq!(find(&problem, "code").and_then(|code| code.as_str()), Some("upstream-tls"));
     assert_eq!(find(&problem, "status").and_then(|status| status.as_u64()), Some(502));
     assert!(scene.upstream.seen().is_empty());
+}
+
+#[test]
+fn another_mount_of_the_vault_is_covered_too() {
+    let scene = Scene::connected();
+    let home = scene.home();
+    let alias = scene.user_home().join("al ias");
+    let part = scene.user_home().join("part");
+    std::fs::create_dir_all(&alias).unwrap();
+    std::fs::create_dir_all(&part).unwrap();
+    let owner = std::fs::metadata(&home).unwrap();
+    for path in [&alias, &part] {
+        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    let program = scene.run(["sh", "-c", "ls -RA ~/al*ias ~/part; ls -d ~/al*ias"]);
+    // Mounts of the user's own, in a namespace of theirs around the run.
+    let mounts = format!(
+        "mount --bind '{home}' '{alias}' && mount --bind '{home}/profiles' '{part}' && \
+         ls -A '{alias}' && exec unshare --map-user={uid} --map-group={gid} \"$0\" \"$@\"",
+        home = home.display(),
+        alias = alias.display(),
+        part = part.display(),
+        uid = owner.uid(),
+        gid = owner.gid(),
+    );
+    let output = around(&scene, program, &["-Urm"], &mounts);
+    let outside = text(&output.stdout);
+    assert_eq!(outside.matches("master.key").count(), 1, "outside, not inside: {outside}");
+    assert!(outside.contains("al ias"), "{outside} {}", text(&output.stderr));
+}
+
+#[test]
+fn a_directory_above_the_vault_cannot_be_moved_away() {
+    let scene = Scene::connected();
+    let script = "above=$(dirname \"$AUTHSOME_HOME\"); mv \"$above\" \"$above-moved\"; \
+                  unshare -Urm mv \"$above\" \"$above-moved\"; \
+                  unshare -Urm sh -c 'mount --rbind /tmp /mnt; mv /mnt/$(basename $0) /mnt/moved' \"$above\"; \
+                  mv \"$AUTHSOME_HOME\" \"$AUTHSOME_HOME-moved\"; touch \"$above/still-usable\"";
+    let seen = agent(&scene, script);
+    assert!(scene.home().join("master.key").exists(), "{seen}");
+    assert!(scene.directory.path().join("still-usable").exists(), "{seen}");
+}
+
+#[test]
+fn an_agent_cannot_type_into_the_terminal() {
+    let scene = Scene::new();
+    // Not a terminal: without the filter the kernel would say so (ENOTTY).
+    let script = "import fcntl, os\n\
+                  for request in (0x5412, 0x541c, (1 << 32) | 0x5412):\n\
+                  \x20   try: fcntl.ioctl(os.open('/dev/null', os.O_RDWR), request & 0xffffffff, b'x')\n\
+                  \x20   except OSError as error: print(error.errno)\n";
+    assert_eq!(scene.run(["/usr/bin/python3", "-c", script]).success(), "1\n1\n1\n");
+}
+
+#[test]
+fn the_daemon_serves_no_client_in_a_namespace_below() {
+    let scene = Scene::connected();
+    assert!(scene.authsome(["list"]).success().contains("openai"));
+    let list = scene.authsome(["get", "openai", "--show-secret"]);
+    let output = around(&scene, list, &["-Urpf", "--mount-proc"], "\"$0\" \"$@\"");
+    assert!(!output.status.success());
+    assert!(!(text(&output.stdout) + &text(&output.stderr)).contains(KEY));
+}
+
+/// Runs a program through `unshare FLAGS… sh -c SCRIPT`.
+fn around(
+    scene: &Scene,
+    mut program: crate::support::Program,
+    flags: &[&str],
+    script: &str,
+) -> std::process::Output {
+    let outer = std::process::Command::new("unshare");
+    let inner = std::mem::replace(&mut program.command, outer);
+    program.command.args(flags).args(["sh", "-c", script]);
+    program.command.arg(inner.get_program()).args(inner.get_args()).env_clear();
+    for (name, value) in inner.get_envs() {
+        if let Some(value) = value {
+            program.command.env(name, value);
+        }
+    }
+    scene.as_user(&mut program.command);
+    program.run()
 }

@@ -32,8 +32,13 @@ pub(super) fn relay(
         entry.answered(parts.status);
         return Response::from_parts(parts, ReplyBody::plain(body, entry));
     }
-    let encoding = parts.headers.get(header::CONTENT_ENCODING);
-    let source = match decode::Coding::of(encoding) {
+    let mut encodings = parts.headers.get_all(header::CONTENT_ENCODING).iter();
+    let encoding = match (encodings.next(), encodings.next()) {
+        // One coding upon another, in a line each (RFC 9110 §5.3).
+        (Some(_), Some(_)) => Err(decode::Unknown),
+        (encoding, _) => decode::Coding::of(encoding),
+    };
+    let source = match encoding {
         Ok(None) => body::Source::Plain(body),
         Ok(Some(coding)) => {
             parts.headers.remove(header::CONTENT_ENCODING);

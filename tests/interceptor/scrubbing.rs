@@ -81,3 +81,21 @@ async fn a_coding_that_cannot_be_undone_is_not_passed_on() {
     assert_eq!(code(refused).await, "upstream-encoding");
     assert_eq!(passed.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn codings_in_several_lines_are_not_mistaken_for_one() {
+    let upstream = Upstream::start(Manner::default(), |_| async {
+        let body = encode("gzip", format!("it is {SECRET}.")).await;
+        Response::builder()
+            .header("content-encoding", "identity")
+            .header("content-encoding", "gzip")
+            .body(full(body))
+            .unwrap()
+    })
+    .await;
+
+    let refused = Scene::new(Say::Inject, to(&upstream)).send(get("/")).await;
+
+    assert_eq!(refused.status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(code(refused).await, "upstream-encoding");
+}
