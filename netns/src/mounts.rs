@@ -193,23 +193,35 @@ fn resolve(path: &Path) -> io::Result<Option<(PathBuf, fs::Metadata)>> {
 
 /// Writes a file that everyone may read, whatever the umask, and the directories above it.
 fn write(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
-    directories_above(root, path)?;
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o644).open(root.join(path))?;
+    let mut file = make(root, path, |path| {
+        OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
+    })?;
     file.write_all(contents)?;
     file.set_permissions(Permissions::from_mode(0o644))
 }
 
 /// Makes a symbolic link, and the directories above it.
 fn link(root: &Path, path: &Path, target: &Path) -> io::Result<()> {
-    directories_above(root, path)?;
-    std::os::unix::fs::symlink(target, root.join(path))
+    make(root, path, |path| std::os::unix::fs::symlink(target, path))
 }
 
-fn directories_above(root: &Path, path: &Path) -> io::Result<()> {
+/// Makes something at a path below `root`. Of some hundred only the first in a directory finds it
+/// missing: asking every time would be most of the work.
+fn make<T>(root: &Path, path: &Path, create: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a path inside the directory"));
     }
+    let whole = root.join(path);
+    match create(&whole) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            directories_above(root, path)?;
+            create(&whole)
+        }
+        done => done,
+    }
+}
+
+fn directories_above(root: &Path, path: &Path) -> io::Result<()> {
     let mut directory = root.to_owned();
     for part in path.parent().into_iter().flat_map(Path::components) {
         directory.push(part);

@@ -105,8 +105,8 @@ impl Sandbox {
             overlays: spec.overlays.iter().map(Into::into).collect(),
             hide: spec.hide.iter().map(|path| text(path)).collect(),
         };
-        let contents: Vec<u8> =
-            spec.files.iter().flat_map(|file| &file.contents).copied().collect();
+        let contents: Vec<_> = spec.files.iter().map(|file| file.contents.as_slice()).collect();
+        let contents = contents.concat();
         let words = |word: &OsString| Text::from(word.as_os_str());
         let go = Go {
             command: spec.command.iter().map(words).collect(),

@@ -1,10 +1,12 @@
 //! PEM bundles: reading the roots there are, and merging them with the run's.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     path::Path,
 };
+
+use memchr::{memchr, memmem};
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
@@ -30,7 +32,7 @@ pub(super) fn named(env: &BTreeMap<OsString, OsString>, name: &str) -> String {
 
 /// The certificates of `roots`, each once, and then `ca`.
 pub(super) fn merge(roots: &str, ca: &str) -> String {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut merged = String::with_capacity(roots.len() + ca.len());
     for certificate in certificates(roots).chain(certificates(ca)) {
         if seen.insert(certificate) {
@@ -45,7 +47,12 @@ pub(super) fn merge(roots: &str, ca: &str) -> String {
 
 /// What stands between the markers of each certificate, line breaks included.
 pub(super) fn certificates(pem: &str) -> impl Iterator<Item = &str> {
-    pem.split(BEGIN).skip(1).filter_map(|rest| rest.split_once(END)).map(|(body, _)| body)
+    memmem::find_iter(pem.as_bytes(), BEGIN).filter_map(move |at| {
+        let rest = pem.get(at + BEGIN.len()..)?;
+        // Base64 has no hyphen: the next one begins the end, or the certificate is cut off.
+        let (body, after) = rest.split_at_checked(memchr(b'-', rest.as_bytes())?)?;
+        after.starts_with(END).then_some(body)
+    })
 }
 
 #[cfg(test)]
