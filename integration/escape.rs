@@ -384,3 +384,15 @@ fn around(
     scene.as_user(&mut program.command);
     program.run()
 }
+
+#[test]
+fn the_daemon_inherits_no_keys_from_the_shell_that_starts_it() {
+    let scene = Scene::new();
+    scene.authsome(["list"]).env("GROQ_API_KEY", "gsk-of-the-shell").success();
+    let environ = format!("/proc/{}/environ", scene.daemon_pid().unwrap());
+    // Root may look; for its own user the daemon is unreadable.
+    match std::fs::read(environ) {
+        Ok(environ) => assert!(!text(&environ).contains("gsk-of-the-shell")),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
+}

@@ -15,6 +15,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 pub use self::run::RunGate;
@@ -29,6 +30,9 @@ use crate::{
 
 /// The profile of a fresh install.
 const DEFAULT_PROFILE: &str = "default";
+/// How long a daemon that was killed may still hold its files, and how often we look.
+const HELD_LIMIT: Duration = Duration::from_secs(2);
+const HELD_PAUSE: Duration = Duration::from_millis(5);
 /// Name of the master key in the OS keyring.
 const KEYRING_SERVICE: &str = "authsome";
 
@@ -86,8 +90,16 @@ impl Broker {
                 user: home.root().display().to_string(),
             },
         };
-        let vault = vault::open(&directory, &source, &[]).map_err(|error| vault_error(&error))?;
-        let audit = AuditLog::open(&home.audit_log()).map_err(|error| audit_error(&error))?;
+        let vault = patiently(
+            || vault::open(&directory, &source, &[]),
+            |error| matches!(error, vault::Error::Held { .. }),
+        )
+        .map_err(|error| vault_error(&error))?;
+        let audit = patiently(
+            || AuditLog::open(&home.audit_log()),
+            |error| matches!(error, audit::Error::Held { .. }),
+        )
+        .map_err(|error| audit_error(&error))?;
         let registry = Arc::new(load_registry(&home.providers()));
         let snapshot = Snapshot::read(&vault, &registry).map_err(|error| vault_error(&error))?;
         Ok(Arc::new(Self {
@@ -168,6 +180,20 @@ impl Broker {
             .append(event)
             .and_then(|()| self.audit.flush())
             .map_err(|error| audit_error(&error))
+    }
+}
+
+/// Tries again for a while if another process holds what is to be opened. We hold the home's lock, so
+/// it can only be a daemon that was killed: the kernel closes its files one after the other.
+fn patiently<T, E>(open: impl Fn() -> Result<T, E>, held: impl Fn(&E) -> bool) -> Result<T, E> {
+    let deadline = Instant::now() + HELD_LIMIT;
+    loop {
+        match open() {
+            Err(error) if held(&error) && Instant::now() < deadline => {
+                std::thread::sleep(HELD_PAUSE);
+            }
+            result => return result,
+        }
     }
 }
 

@@ -21,6 +21,22 @@ use crate::protocol::{Envelope, ErrorKind, ErrorReply, ListenerKind, Reply, Requ
 /// How long a daemon that is starting may take before a command gives up.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
+/// What the daemon takes over of the environment of whoever starts it: it outlives that shell, and
+/// whatever else was set there (keys, a preloaded library) is none of its business.
+const KEPT_VARIABLES: [&str; 11] = [
+    "AUTHSOME_LOG",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "HOME",
+    "LANG",
+    "PATH",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_RUNTIME_DIR",
+];
+
 /// A connection to the daemon.
 #[derive(Debug)]
 pub struct Client {
@@ -82,7 +98,11 @@ impl Client {
     pub fn connect_or_start_as(home: &Home, owner: Option<&Owner>) -> Result<Self, ErrorReply> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
-            if let Some(client) = Self::connect(home)? {
+            // Asked something first: a daemon that was killed may still take a connection, and then
+            // never answer.
+            if let Some(mut client) = Self::connect(home)?
+                && client.call::<Value>(Request::Status).is_ok()
+            {
                 return Ok(client);
             }
             match start(home, owner)? {
@@ -192,6 +212,8 @@ fn start(home: &Home, owner: Option<&Owner>) -> Result<Started, ErrorReply> {
     command
         .arg0("authsome")
         .args(["daemon", "serve", "--detach"])
+        .env_clear()
+        .envs(KEPT_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .env("AUTHSOME_HOME", home.root())
         .current_dir("/")
         .stdin(Stdio::null())
