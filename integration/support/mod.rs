@@ -252,11 +252,14 @@ fn program() -> PathBuf {
     if !copy.exists() {
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
-        // Tests run side by side: whoever is first puts it in place, whole.
-        let own = directory.join(format!("authsome.{}", std::process::id()));
-        std::fs::copy(built, &own).unwrap();
-        std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::rename(&own, &copy).unwrap();
+        // Tests run side by side. Whoever is first puts it in place, whole; nobody replaces it, since
+        // a program that is running must go on to find itself.
+        let own = tempfile::NamedTempFile::new_in(&directory).unwrap();
+        std::fs::copy(built, own.path()).unwrap();
+        std::fs::set_permissions(own.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        if let Err(error) = own.into_temp_path().persist_noclobber(&copy) {
+            assert_eq!(error.error.kind(), std::io::ErrorKind::AlreadyExists);
+        }
     }
     copy
 }

@@ -271,7 +271,7 @@ fn pid(child: &Child) -> Pid {
 }
 
 const TRAPS: &str = "trap 'n=$((n+1)); echo got' USR1; trap 'echo $n; exit 3' TERM; n=0
-    echo ready; while :; do read -t 0.05 <> <(:); done";
+    echo ready; while :; do sleep 0.05; done";
 
 fn forwarded(scene: &Scene) {
     let (mut child, mut lines) = start(scene, TRAPS);
