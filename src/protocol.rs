@@ -27,7 +27,7 @@ pub struct Envelope {
 pub enum Request {
     /// Who and how the daemon is. Answer: [`Status`].
     Status,
-    /// Stop after the open requests are done. Answer: `null`, sent when draining has begun.
+    /// Stop after the open requests are done. Answer: `null`, sent before draining begins.
     Stop,
     /// Connections of one provider, or of all. Answer: `Vec<ConnectionView>`.
     Connections {

@@ -10,7 +10,7 @@ use crate::protocol::{Envelope, ErrorKind, ErrorReply, Reply, Request, Status};
 
 /// Answers until the client closes. When it had a run, the run ends with it.
 pub(super) fn serve(shared: &Arc<Shared>, stream: UnixStream) {
-    let mut session = Session { shared, wire: Wire::new(stream), run: None };
+    let mut session = Session { shared, wire: Wire::new(stream), run: None, stop: false };
     loop {
         let envelope = match session.wire.receive::<Envelope>() {
             Ok(Some(envelope)) => envelope,
@@ -27,7 +27,12 @@ pub(super) fn serve(shared: &Arc<Shared>, stream: UnixStream) {
             }
         };
         let reply = session.answer(envelope);
-        if session.wire.send(&reply, &[]).is_err() {
+        let sent = session.wire.send(&reply, &[]);
+        if session.stop {
+            // Answered first: the process may be gone before this thread runs again.
+            shared.stop();
+        }
+        if sent.is_err() {
             break;
         }
     }
@@ -37,6 +42,8 @@ struct Session<'a> {
     shared: &'a Arc<Shared>,
     wire: Wire,
     run: Option<OpenedRun>,
+    /// The daemon is to stop once the answer is out.
+    stop: bool,
 }
 
 impl Session<'_> {
@@ -53,7 +60,7 @@ impl Session<'_> {
         match envelope.request {
             Request::Status => json(self.status()),
             Request::Stop => {
-                self.shared.stop();
+                self.stop = true;
                 json(())
             }
             Request::Connections { provider } => json(broker.connections(provider.as_deref())?),
