@@ -198,18 +198,6 @@ impl Home {
         self.root.join("providers")
     }
 
-    /// The user's policies.
-    #[must_use]
-    pub fn policies(&self) -> PathBuf {
-        self.root.join("policies")
-    }
-
-    /// Agent keys.
-    #[must_use]
-    pub fn identities(&self) -> PathBuf {
-        self.root.join("identities")
-    }
-
     /// The key that opens every profile's vault, unless the OS keyring has it.
     #[must_use]
     pub fn master_key(&self) -> PathBuf {
