@@ -8,6 +8,8 @@ use std::{
 /// Each module, and which of the crate's modules it may name.
 const EDGES: &[(&str, &[&str])] = &[
     ("audit", &["paths"]),
+    ("auth", &["provider"]),
+    ("dashboard", &["paths", "protocol", "provider"]),
     ("vault", &["paths"]),
     ("scrub", &[]),
     ("paths", &[]),

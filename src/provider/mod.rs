@@ -38,7 +38,10 @@ pub use field::{Derive, Field, Pattern};
 pub use host::HostPattern;
 pub use inject::{Inject, Slot};
 pub use lint::{Finding, Severity, lint, lint_all};
-pub use oauth::{ClientAuthentication, DeviceTokenRequest, Flow, OAuth};
+pub use oauth::{
+    ClientAuthentication, DeviceTokenRequest, Encoding, Flow, OAuth, Revocation, RevocationAuth,
+    RevocationBody, RevokedToken, parse_flow,
+};
 pub use path::PathPrefix;
 pub use placeholder::{MARKER, placeholder};
 pub use registry::{Problem, Registry};
@@ -118,6 +121,13 @@ impl Definition {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The field that an access token becomes; none if the definition has no OAuth.
+    #[must_use]
+    pub fn token_field(&self) -> Option<&Field> {
+        let named = self.oauth.as_ref()?.field.as_deref().and_then(|name| self.field(name));
+        Some(named.unwrap_or_else(|| self.main_field()))
     }
 
     /// The name that templates of other definitions would call "the key": the first secret field, or

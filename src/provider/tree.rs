@@ -27,6 +27,7 @@ struct Node {
 enum Value {
     Null,
     Flag(bool),
+    Number(u64),
     Text(String),
     List(Vec<Node>),
     Table(Vec<(String, Node)>),
@@ -114,7 +115,8 @@ fn toml_value(text: &str, value: &DeValue<'_>) -> Value {
             Value::List(items.collect())
         }
         DeValue::Table(table) => toml_table(text, table),
-        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
+        DeValue::Integer(number) => number.as_str().parse().map_or(Value::Other, Value::Number),
+        DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
     }
 }
 
@@ -122,7 +124,7 @@ fn json_node(value: serde_json::Value) -> Node {
     let value = match value {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(flag) => Value::Flag(flag),
-        serde_json::Value::Number(_) => Value::Other,
+        serde_json::Value::Number(number) => number.as_u64().map_or(Value::Other, Value::Number),
         serde_json::Value::String(string) => Value::Text(string),
         serde_json::Value::Array(items) => Value::List(items.into_iter().map(json_node).collect()),
         serde_json::Value::Object(map) => {
@@ -186,6 +188,15 @@ impl<'a> Section<'a> {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Flag(flag)) => Ok(Some(*flag)),
             Some(_) => Err(self.error(key, "must be true or false", None)),
+        }
+    }
+
+    /// A whole number that is not negative.
+    pub(super) fn number(&mut self, key: &'static str) -> Result<Option<u64>, Error> {
+        match self.ask(key).map(|node| &node.value) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Number(number)) => Ok(Some(*number)),
+            Some(_) => Err(self.error(key, "must be a whole number", None)),
         }
     }
 

@@ -5,6 +5,8 @@
 //! listening sockets follow it with `SCM_RIGHTS` (unix(7)). Secrets cross this socket only in
 //! [`Request::PutConnection`] and in answers to requests that say `reveal`.
 
+pub mod login;
+
 use std::{collections::BTreeMap, fmt};
 
 pub use netns::ListenerKind;
@@ -63,7 +65,8 @@ pub enum Request {
         /// Connection name.
         connection: String,
     },
-    /// Deletes a connection. Answer: `Vec<ConnectionView>`, what was deleted.
+    /// Deletes a connection. Asks OAuth providers to revoke them first. Answer:
+    /// `Vec<Removed>` (see [`login::Removed`]), what was deleted.
     DeleteConnections {
         /// Provider name.
         provider: String,

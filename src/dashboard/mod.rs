@@ -1,0 +1,73 @@
+//! The browser's side of the daemon: pages on 127.0.0.1.
+//!
+//! Knows no vault, no broker and no run: it shows what a [`Backend`] tells, and hands it what a person
+//! enters. Whoever asks is nobody until they have come in by a one-time link; a page never holds a
+//! secret that is already stored.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use crate::protocol::{
+    ConnectionView, ErrorReply, Secret, Status,
+    login::{BeginLogin, LoginInput, LoginView, Removed},
+};
+use crate::provider::Registry;
+
+/// A future of a backend's.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ErrorReply>> + Send + 'a>>;
+
+/// What the pages show and do. The daemon has one; tests have their own.
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// How the daemon is, with the open runs.
+    fn status(&self) -> Status;
+    /// All definitions.
+    fn registry(&self) -> Arc<Registry>;
+    /// All connections.
+    fn connections(&self) -> Result<Vec<ConnectionView>, ErrorReply>;
+    /// Stores a credential that a person entered.
+    fn put<'a>(
+        &'a self,
+        provider: &'a str,
+        connection: &'a str,
+        fields: Vec<(String, Secret)>,
+        replace: bool,
+    ) -> Answer<'a, ConnectionView>;
+    /// Makes a connection its provider's default.
+    fn set_default<'a>(&'a self, provider: &'a str, connection: &'a str) -> Answer<'a, ()>;
+    /// Deletes one connection, and revokes it at the provider.
+    fn disconnect<'a>(&'a self, provider: &'a str, connection: &'a str) -> Answer<'a, Removed>;
+    /// Begins a login by OAuth.
+    fn begin_login(&self, login: BeginLogin) -> Answer<'_, LoginView>;
+    /// A login at this moment; none if there is none of that id.
+    fn login(&self, id: &str) -> Option<LoginView>;
+    /// Adds to a login.
+    fn login_input<'a>(&'a self, id: &'a str, input: LoginInput) -> Answer<'a, LoginView>;
+    /// A browser came back from a provider with this query. `None`: no login is waiting for its
+    /// `state`.
+    fn callback<'a>(&'a self, query: &'a str) -> Answer<'a, Option<LoginView>>;
+    /// The newest records of the audit log that the filter lets through, newest first.
+    fn audit<'a>(&'a self, filter: AuditFilter) -> Answer<'a, Vec<AuditLine>>;
+    /// Requests and denials from now on, as they are recorded.
+    fn live(&self) -> tokio::sync::broadcast::Receiver<Arc<AuditLine>>;
+    /// What is wrong with the daemon and its vault, one sentence each with its mend; empty: nothing.
+    fn problems(&self) -> Answer<'_, Vec<ErrorReply>>;
+}
+
+/// Which records of the audit log are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// `request`, `splice`, `connection`, `run` or `vault`.
+    pub kind: Option<String>,
+    /// `allow` (anything but a denial) or `deny`.
+    pub decision: Option<String>,
+    /// Part of the host's name.
+    pub host: Option<String>,
+    /// `provider` or `provider/connection`.
+    pub connection: Option<String>,
+    /// A run's id.
+    pub run: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// A record of the audit log, as its JSON object.
+pub type AuditLine = serde_json::Map<String, serde_json::Value>;
