@@ -15,6 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, request::Parts};
 use secrecy::SecretString;
 
@@ -86,6 +87,34 @@ pub enum Verdict {
     Forward,
     /// Send it on with a credential.
     Inject(Injection),
+    /// It goes to a token endpoint of a connected provider: the request and its answer are looked at
+    /// whole, so that no token of the provider's reaches the agent.
+    Exchange(Arc<dyn TokenExchange>),
+}
+
+/// One request to a token endpoint (RFC 6749 §3.2), made by an agent that does OAuth itself.
+pub trait TokenExchange: fmt::Debug + Send + Sync {
+    /// `provider/connection` that is answered for, for the audit log.
+    fn connection(&self) -> Arc<str>;
+
+    /// The answer to a request that holds a placeholder of ours, which means nothing to the server;
+    /// `None`: the server is to answer.
+    fn answer(&self, head: &Parts, body: &[u8]) -> Option<http::Response<Bytes>>;
+
+    /// What the agent gets of the server's answer, its tokens replaced; `None`: it cannot be looked
+    /// into, and the agent gets nothing of it.
+    fn redact(&self, head: &http::response::Parts, body: &[u8]) -> Option<Bytes>;
+}
+
+/// What is done about an upstream's 401 (RFC 9110 §15.5.2).
+#[derive(Debug)]
+pub enum Renewal {
+    /// Nothing: the agent gets the answer.
+    Keep,
+    /// The request is sent again, with this.
+    Again(Injection),
+    /// The agent gets this instead.
+    Deny(Denial),
 }
 
 /// A credential turned into request changes. Cheap to clone: everything in it is shared.
@@ -97,6 +126,9 @@ pub struct Injection {
     pub changes: Arc<[Change]>,
     /// Finds the injected secrets in what comes back.
     pub scrubber: Arc<Scrubber>,
+    /// Which issue of a credential that can be renewed this is; then [`Gate::renew`] is asked where it
+    /// is refused.
+    pub issue: Option<u64>,
 }
 
 /// One change to a request head.
@@ -163,6 +195,8 @@ pub enum Decision {
     Inject,
     /// Passed through undecrypted.
     Splice,
+    /// Answered here: an agent's own token request.
+    Answer,
     /// Refused.
     Deny,
 }
@@ -209,6 +243,15 @@ pub trait Gate: fmt::Debug + Send + Sync + 'static {
     /// What may happen to a request. `head` is as the agent sent it (the headers authsome itself
     /// defines included), so that the gate can see which placeholder was used.
     fn authorize<'a>(&'a self, facts: &'a RequestFacts, head: &'a Parts) -> BoxFuture<'a, Verdict>;
+
+    /// What to do about the 401 that a request with the credential `used` was answered with.
+    fn renew<'a>(
+        &'a self,
+        _facts: &'a RequestFacts,
+        _used: &'a Injection,
+    ) -> BoxFuture<'a, Renewal> {
+        Box::pin(std::future::ready(Renewal::Keep))
+    }
 
     /// Notes what came of it. Must not block.
     fn record(&self, record: Record);

@@ -116,6 +116,7 @@ impl Entry {
             connection: Arc::clone(&self.full_name),
             changes: changes.into(),
             scrubber: Arc::new(Scrubber::new(&pairs)),
+            issue: None,
         })
     }
 

@@ -318,6 +318,7 @@ impl Gate for RunGate {
             Decision::Forward => "forward",
             Decision::Inject => "inject",
             Decision::Splice => "splice",
+            Decision::Answer => "answer",
             Decision::Deny => "deny",
         };
         self.note(Event {

@@ -23,6 +23,8 @@ pub mod ca;
 pub mod dialer;
 pub mod dns;
 mod drain;
+mod exchange;
+mod fetch;
 mod head;
 pub mod inject;
 mod linger;
@@ -30,6 +32,7 @@ pub mod names;
 mod peek;
 mod problem;
 mod record;
+mod renew;
 mod request;
 mod response;
 mod scan;
@@ -44,6 +47,7 @@ use std::{fmt, sync::Arc};
 
 pub use ca::{CA_SUBJECT_HASH, RunCa};
 pub use dialer::{AllowRule, DialConfig, Dialer, ResolveRule, UpstreamProxy};
+pub use fetch::{FetchError, fetch};
 pub use names::NameTable;
 pub use workers::{RunHandle, Workers};
 

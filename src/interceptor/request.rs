@@ -4,22 +4,23 @@
 //! before the gate has spoken, so a client that waits for `100 Continue` never sends what would be
 //! refused; what is for the next hop only is removed before anything is injected.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use hyper::body::Incoming;
 
 use super::{
     authority::{self, Wrong},
-    head, inject,
+    exchange, head, inject,
     problem::Problem,
     record::Entry,
+    renew::Spare,
     response::{self, ReplyBody},
     serve::Site,
     upgrade::{self, Wanted},
     upstream::{Failure, RequestBody},
 };
-use crate::gate::{Decision, Injection, RecordKind, RequestFacts, Verdict};
+use crate::gate::{Decision, Injection, RecordKind, RequestFacts, TokenExchange, Verdict};
 
 /// Answers one request.
 pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Response<ReplyBody> {
@@ -27,45 +28,82 @@ pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Re
     let agent = hyper::upgrade::on(&mut request);
     let (mut parts, body) = request.into_parts();
     let injection = match authorize(&site, &parts, &mut entry).await {
-        Ok(injection) => injection,
+        Ok(Passage::Plain) => None,
+        Ok(Passage::With(injection)) => Some(injection),
+        Ok(Passage::Exchange(exchange)) => {
+            return Box::pin(exchange::pass(&site, parts, body, exchange, entry)).await;
+        }
         Err(problem) => {
             entry.edit(|record| record.decision = Decision::Deny);
             return response::refuse(problem, entry);
         }
     };
     let wanted = head::upgrade(&parts).map(|protocol| Wanted { protocol, agent });
-    if let Err(problem) = prepare(&mut parts, injection.as_ref(), &mut entry) {
-        return response::refuse(problem, entry);
+    parts.extensions.clear();
+    head::strip_request(&mut parts.headers);
+    let renewable = injection.as_ref().is_some_and(|injection| injection.issue.is_some());
+    let mut body = RequestBody::new(body, entry.tally());
+    let spare = (renewable && wanted.is_none()).then(|| Spare::new(&parts, &mut body));
+    if let Some(injection) = &injection {
+        if let Err(error) = inject(&mut parts, injection) {
+            return response::refuse(Problem::uninjectable(&error), entry);
+        }
+        entry.edit(|record| {
+            record.decision = Decision::Inject;
+            record.connection = Some(injection.connection.clone());
+        });
     }
     let method = parts.method.clone();
-    let request = Request::from_parts(parts, RequestBody::new(body, entry.tally()));
+    let request = Request::from_parts(parts, body);
     if let Some(wanted) = wanted {
         return Box::pin(upgrade::exchange(&site, request, wanted, injection, entry)).await;
     }
-    match site.origin.send(request).await {
-        Ok(answer) => {
-            let problem = || Problem::encoding(site.target());
-            response::relay(answer, &method, injection.as_ref(), entry, problem)
+    let answer = match site.origin.send(request).await {
+        Ok(answer) => answer,
+        Err(failure) => return failed(&site, &failure, entry),
+    };
+    let (answer, injection) = match (spare, injection) {
+        (Some(spare), Some(injection)) if answer.status() == StatusCode::UNAUTHORIZED => {
+            match Box::pin(spare.renew(&site, answer, injection)).await {
+                Ok((answer, injection)) => (answer, Some(injection)),
+                Err(problem) => return response::refuse(problem, entry),
+            }
         }
-        Err(failure) => failed(&site, &failure, entry),
-    }
+        (_, injection) => (answer, injection),
+    };
+    let problem = || Problem::encoding(site.target());
+    response::relay(answer, &method, injection.as_ref(), entry, problem)
+}
+
+/// How a request goes on.
+enum Passage {
+    Plain,
+    With(Injection),
+    Exchange(Arc<dyn TokenExchange>),
+}
+
+/// Puts the credential into a head that has been stripped.
+pub(super) fn inject(parts: &mut Parts, injection: &Injection) -> Result<(), inject::Error> {
+    inject::apply(parts, &injection.changes)?;
+    head::ask_for_plain(&mut parts.headers);
+    Ok(())
 }
 
 /// Answers for an upstream that did not.
 pub(super) fn failed(site: &Site, failure: &Failure, entry: Entry) -> Response<ReplyBody> {
-    let problem = match failure {
+    response::refuse(problem(site, failure), entry)
+}
+
+/// What an upstream that gave no answer means to the agent.
+pub(super) fn problem(site: &Site, failure: &Failure) -> Problem {
+    match failure {
         Failure::Dial(error) => Problem::undialled(site.target(), error),
         Failure::Protocol => Problem::protocol(site.target()),
-    };
-    response::refuse(problem, entry)
+    }
 }
 
 /// Asks the gate. The problem, if there is one, is the agent's answer.
-async fn authorize(
-    site: &Site,
-    parts: &Parts,
-    entry: &mut Entry,
-) -> Result<Option<Injection>, Problem> {
+async fn authorize(site: &Site, parts: &Parts, entry: &mut Entry) -> Result<Passage, Problem> {
     let target = site.target();
     let path = parts.uri.path().to_owned();
     let facts = RequestFacts { method: parts.method.clone(), target: target.clone(), path };
@@ -90,25 +128,8 @@ async fn authorize(
     });
     match verdict? {
         Verdict::Deny(denial) => Err(Problem::denied(denial)),
-        Verdict::Forward => Ok(None),
-        Verdict::Inject(injection) => Ok(Some(injection)),
+        Verdict::Forward => Ok(Passage::Plain),
+        Verdict::Inject(injection) => Ok(Passage::With(injection)),
+        Verdict::Exchange(exchange) => Ok(Passage::Exchange(exchange)),
     }
-}
-
-/// Makes the head what the upstream is to see.
-fn prepare(
-    parts: &mut Parts,
-    injection: Option<&Injection>,
-    entry: &mut Entry,
-) -> Result<(), Problem> {
-    parts.extensions.clear();
-    head::strip_request(&mut parts.headers);
-    let Some(injection) = injection else { return Ok(()) };
-    inject::apply(parts, &injection.changes).map_err(|error| Problem::uninjectable(&error))?;
-    head::ask_for_plain(&mut parts.headers);
-    entry.edit(|record| {
-        record.decision = Decision::Inject;
-        record.connection = Some(injection.connection.clone());
-    });
-    Ok(())
 }

@@ -104,6 +104,7 @@ fn injection() -> Injection {
         connection: "test/default".into(),
         changes: Arc::new([Change::RemoveHeader(name.clone()), Change::SetHeader(name, value)]),
         scrubber: Arc::new(Scrubber::new(&[(SecretString::from(SECRET), PLACEHOLDER.into())])),
+        issue: None,
     }
 }
 

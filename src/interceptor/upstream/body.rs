@@ -1,6 +1,7 @@
 //! Bodies on their way to and from an upstream server.
 
 use std::{
+    cell::RefCell,
     fmt,
     pin::Pin,
     rc::Rc,
@@ -14,17 +15,90 @@ use hyper::body::Incoming;
 use super::{link::Link, origin::Origin, shared::Stream};
 use crate::interceptor::record::Tally;
 
+/// A body of at most this many bytes can be sent again.
+const MAX_RECORDED: usize = 64 * 1024;
+
 /// What the agent sends, counted.
 #[derive(Debug)]
-pub(in crate::interceptor) struct RequestBody(Option<(Incoming, Rc<Tally>)>);
+pub(in crate::interceptor) enum RequestBody {
+    /// Nothing, or nothing any more.
+    Empty,
+    /// Bytes that are all there.
+    Whole(Bytes),
+    /// As it comes.
+    Streamed { body: Incoming, tally: Rc<Tally>, recording: Option<Rc<Recording>> },
+}
 
 impl RequestBody {
     pub(in crate::interceptor) fn new(body: Incoming, tally: Rc<Tally>) -> Self {
-        Self((!body.is_end_stream()).then_some((body, tally)))
+        if body.is_end_stream() {
+            Self::Empty
+        } else {
+            Self::Streamed { body, tally, recording: None }
+        }
     }
 
-    pub(super) fn empty() -> Self {
-        Self(None)
+    /// Keeps a copy of what passes, in case it has to be sent again.
+    pub(in crate::interceptor) fn record(&mut self) -> Rc<Recording> {
+        let kept = Rc::new(Recording::default());
+        match self {
+            Self::Streamed { recording, .. } => *recording = Some(Rc::clone(&kept)),
+            Self::Empty => kept.state.borrow_mut().whole = true,
+            Self::Whole(bytes) => {
+                let mut state = kept.state.borrow_mut();
+                state.chunks.push(bytes.clone());
+                state.whole = true;
+            }
+        }
+        kept
+    }
+}
+
+/// A copy of a small body.
+#[derive(Debug, Default)]
+pub(in crate::interceptor) struct Recording {
+    state: RefCell<Recorded>,
+}
+
+#[derive(Debug, Default)]
+struct Recorded {
+    chunks: Vec<Bytes>,
+    length: usize,
+    /// Everything has passed.
+    whole: bool,
+    /// It cannot be sent again: too much, or trailers.
+    lost: bool,
+}
+
+impl Recording {
+    /// The body once more, if all of it has passed and was little.
+    pub(in crate::interceptor) fn again(&self) -> Option<RequestBody> {
+        let state = self.state.borrow();
+        if !state.whole || state.lost {
+            return None;
+        }
+        Some(match state.chunks.as_slice() {
+            [] => RequestBody::Empty,
+            [one] => RequestBody::Whole(one.clone()),
+            several => RequestBody::Whole(several.concat().into()),
+        })
+    }
+
+    fn note(&self, frame: &Frame<Bytes>) {
+        let mut state = self.state.borrow_mut();
+        let data = frame.data_ref();
+        state.length += data.map_or(0, Bytes::len);
+        if data.is_none() || state.length > MAX_RECORDED {
+            state.lost = true;
+            state.chunks = Vec::new();
+        }
+        if let Some(data) = data.filter(|_| !state.lost) {
+            state.chunks.push(data.clone());
+        }
+    }
+
+    fn finish(&self) {
+        self.state.borrow_mut().whole = true;
     }
 }
 
@@ -36,22 +110,47 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some((body, tally)) = &mut self.get_mut().0 else { return Poll::Ready(None) };
-        let frame = Pin::new(body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            tally.add_sent(data.len());
+        let this = self.get_mut();
+        let (body, tally, recording) = match this {
+            Self::Empty => return Poll::Ready(None),
+            Self::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = Self::Empty;
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            Self::Streamed { body, tally, recording } => (body, tally, recording),
+        };
+        let frame = Pin::new(&mut *body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            tally.add_sent(frame.data_ref().map_or(0, Bytes::len));
+        }
+        if let Some(recording) = recording {
+            match &frame {
+                Poll::Ready(Some(Ok(frame))) => recording.note(frame),
+                Poll::Ready(None) => recording.finish(),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
+            if body.is_end_stream() {
+                recording.finish();
+            }
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+        match self {
+            Self::Empty => true,
+            Self::Whole(_) => false,
+            Self::Streamed { body, .. } => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Streamed { body, .. } => body.size_hint(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(super) use body::{RequestBody, UpstreamBody};
+pub(super) use body::{Recording, RequestBody, UpstreamBody};
 pub(super) use origin::Origin;
 pub(super) use shared::LocalExecutor;
 

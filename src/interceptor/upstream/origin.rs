@@ -209,7 +209,7 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     if !head::is_idempotent(request.method()) || !request.body().is_end_stream() {
         return None;
     }
-    let mut copy = Request::new(RequestBody::empty());
+    let mut copy = Request::new(RequestBody::Empty);
     copy.method_mut().clone_from(request.method());
     copy.uri_mut().clone_from(request.uri());
     copy.headers_mut().clone_from(request.headers());
