@@ -28,6 +28,12 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// Where `expose_secret` may stand.
 const OPENERS: &[&str] = &[
+    // Requests that carry them, answers that must not echo them, and the key that signs.
+    "src/auth/assertion.rs",
+    "src/auth/client.rs",
+    "src/auth/refusal.rs",
+    "src/auth/request.rs",
+    "src/auth/revocation.rs",
     "src/broker/connections.rs",
     "src/broker/entry.rs",
     "src/broker/snapshot.rs",

@@ -88,7 +88,7 @@ pub struct OAuth {
 }
 
 /// How a provider revokes a token. The defaults are RFC 7009's.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Revocation {
     /// `POST` or `DELETE`.
     pub method: String,
@@ -107,7 +107,7 @@ pub struct Revocation {
 }
 
 /// Which token a revocation sends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevokedToken {
     /// The access token.
@@ -120,7 +120,7 @@ pub enum RevokedToken {
 }
 
 /// Who a revocation request says it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationAuth {
     /// The client, as at the token endpoint.
@@ -135,7 +135,7 @@ pub enum RevocationAuth {
 }
 
 /// How the body of a revocation request is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationBody {
     /// As a form.
@@ -162,7 +162,7 @@ impl Default for Revocation {
 }
 
 /// How a request's body is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// As a form (RFC 6749, appendix B).
@@ -201,7 +201,7 @@ impl Flow {
 }
 
 /// How the device flow's token request is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceTokenRequest {
     /// As a form (RFC 8628).
