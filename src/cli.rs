@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 pub use self::{
     connections::{
         ExportArgs, ExportFormat, FieldValue, GetArgs, InspectArgs, ListArgs, LoginArgs,
-        LogoutArgs, RegisterArgs, RemoveArgs, ScanArgs, SetDefaultArgs,
+        LogoutArgs, RegisterArgs, RemoveArgs, RevokeArgs, ScanArgs, SetDefaultArgs,
     },
     machine::{
         CompletionsArgs, DaemonArgs, DaemonCommand, DaemonLogsArgs, DemoArgs, DoctorArgs, InitArgs,
@@ -66,7 +66,7 @@ pub struct Global {
 pub enum Command {
     /// Run an agent
     Run(RunArgs),
-    /// Store a credential
+    /// Connect a provider: by OAuth, or with a key
     Login(LoginArgs),
     /// Show connections and providers
     List(ListArgs),
@@ -78,8 +78,10 @@ pub enum Command {
     Export(ExportArgs),
     /// Choose the connection a provider uses
     SetDefault(SetDefaultArgs),
-    /// Delete a connection
+    /// Delete a connection, and revoke it at the provider
     Logout(LogoutArgs),
+    /// Delete and revoke all connections of a provider
+    Revoke(RevokeArgs),
     /// Delete a provider's connections and its custom definition
     Remove(RemoveArgs),
     /// Add a provider definition

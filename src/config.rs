@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! master_key = "file"              # or "keyring"
+//! dashboard_port = 7998            # 0: any that is free
 //!
 //! [run]                            # each key is a flag of `authsome run`
 //! connection = { github = "work" }
@@ -41,6 +42,8 @@ use self::run::RunConfig;
 pub struct Config {
     /// Where the master key is kept; none: not said.
     pub master_key: Option<MasterKey>,
+    /// Port of 127.0.0.1 for the dashboard and logins by browser; none: not said.
+    pub dashboard_port: Option<u16>,
     /// Settings of `authsome run`.
     pub run: RunConfig,
 }
@@ -121,8 +124,12 @@ impl Config {
         for (key, value) in document.get_ref() {
             match key.get_ref().as_ref() {
                 "master_key" => config.master_key = Some(reader.one(key, value, master_key)?),
+                "dashboard_port" => config.dashboard_port = Some(reader.one(key, value, any_port)?),
                 "run" => config.run = reader.run(key, value)?,
-                _ => return Err(reader.unknown(key, "", &["master_key", "run"])),
+                _ => {
+                    let known = &["master_key", "dashboard_port", "run"];
+                    return Err(reader.unknown(key, "", known));
+                }
             }
         }
         Ok(config)
@@ -135,6 +142,11 @@ fn master_key(text: &str) -> Result<MasterKey, String> {
         "keyring" => Ok(MasterKey::Keyring),
         _ => Err("expected `file` or `keyring`".to_owned()),
     }
+}
+
+/// A port, or 0 for any.
+fn any_port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "a port is a number from 0 (any) to 65535".to_owned())
 }
 
 type Key<'i> = Spanned<Cow<'i, str>>;

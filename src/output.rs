@@ -115,6 +115,16 @@ impl Output {
         write_out(&format!("{}\n", text::escape_json(&text.unwrap_or_default())))
     }
 
+    /// Writes `members` beside `v` in one line, as one of several.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if standard output does not take it.
+    pub fn line(&self, members: Value) -> Result<(), Error> {
+        let text = serde_json::to_string(&versioned(members)).unwrap_or_default();
+        write_out(&format!("{}\n", text::escape_json(&text)))
+    }
+
     /// Writes `text` exactly as it is: completions, exported variables, one value.
     ///
     /// # Errors

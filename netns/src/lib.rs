@@ -52,4 +52,5 @@ pub use self::{
     message::{ExitStatus, ListenerKind, ProbeReport},
     sandbox::{Event, Listener, Prepared, Sandbox},
     spec::{Credentials, File, Link, Overlay, Spec},
+    sys::close_on_exec_above_stderr,
 };

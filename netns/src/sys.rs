@@ -6,8 +6,12 @@ use nix::libc;
 
 /// Marks every descriptor above 2 close-on-exec: what a shell or editor left open in the caller
 /// must not reach the command. `close_range(2)`; before Linux 5.11 one `fcntl(2)` each.
+///
+/// # Errors
+///
+/// If neither can be done: without `/proc` on an old kernel.
 #[expect(unsafe_code, reason = "close_range has no safe wrapper")]
-pub(crate) fn close_on_exec_above_stderr() -> io::Result<()> {
+pub fn close_on_exec_above_stderr() -> io::Result<()> {
     let first: libc::c_uint = 3;
     let flags = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: takes three integers and no pointer; it closes nothing, it only sets a flag.

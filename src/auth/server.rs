@@ -149,6 +149,11 @@ impl Server {
         self.token_url.as_deref()
     }
 
+    /// Every address that tokens come from.
+    pub fn token_urls(&self) -> impl Iterator<Item = &str> {
+        self.token_url.as_deref().into_iter().chain(self.refresh_url.as_deref())
+    }
+
     /// Issuer identifier.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A shorter secret could not be told from innocent text where it comes back in a response.
-const MIN_SECRET_LENGTH: usize = 8;
+pub(super) const MIN_SECRET_LENGTH: usize = 8;
 /// Longest connection name.
 const MAX_NAME: usize = 64;
 
@@ -39,6 +39,8 @@ impl Broker {
                 connection: connection.to_owned(),
                 default: false,
                 status: format!("damaged: {reason}"),
+                reason: None,
+                scopes: Vec::new(),
                 fields: BTreeMap::new(),
                 secret_fields: Vec::new(),
                 created_at: String::new(),
@@ -89,6 +91,7 @@ impl Broker {
         // when an agent waits for it.
         let entry = Entry::new(stored, definition, false);
         entry.injection().map_err(|error| failed(&error))?;
+        self.oauth.renewals.forget(&entry.full_name);
         self.vault
             .put(&connection_key(provider, connection), &bytes)
             .map_err(|error| vault_error(&error))?;
@@ -153,14 +156,11 @@ impl Broker {
 
     /// Deletes a connection, or all of the provider's. When the default goes, the next one becomes
     /// it.
-    ///
-    /// # Errors
-    /// No such provider or connection, the vault's.
-    pub fn delete(
+    pub(super) fn delete(
         &self,
         provider: &str,
         connection: Option<&str>,
-    ) -> Result<Vec<ConnectionView>, ErrorReply> {
+    ) -> Result<Vec<Arc<Entry>>, ErrorReply> {
         let changing = self.lock();
         let snapshot = self.snapshot();
         let doomed: Vec<Arc<Entry>> = snapshot
@@ -193,7 +193,10 @@ impl Broker {
         }
         self.repair_default(provider, &doomed)?;
         self.refresh(&changing)?;
-        Ok(doomed.iter().map(|entry| entry.view()).collect())
+        for entry in &doomed {
+            self.oauth.renewals.forget(&entry.full_name);
+        }
+        Ok(doomed)
     }
 
     /// After `gone` have been deleted.
@@ -213,7 +216,11 @@ impl Broker {
         .map_err(|error| vault_error(&error))
     }
 
-    fn view(&self, provider: &str, connection: &str) -> Result<ConnectionView, ErrorReply> {
+    pub(super) fn view(
+        &self,
+        provider: &str,
+        connection: &str,
+    ) -> Result<ConnectionView, ErrorReply> {
         self.snapshot()
             .find(provider, Some(connection))
             .map(|entry| entry.view())
@@ -234,7 +241,7 @@ impl Broker {
 }
 
 /// Fake values that are this connection's own, made from fresh randomness.
-fn placeholders(
+pub(super) fn placeholders(
     definition: &Definition,
     values: &Values,
 ) -> Result<BTreeMap<String, String>, ErrorReply> {
@@ -259,7 +266,7 @@ fn same(entry: &Entry, values: &Values) -> bool {
         })
 }
 
-fn check_name(name: &str) -> Result<(), ErrorReply> {
+pub(super) fn check_name(name: &str) -> Result<(), ErrorReply> {
     let good = !name.is_empty()
         && name.len() <= MAX_NAME
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte));
@@ -296,7 +303,7 @@ fn accept(definition: &Definition, fields: BTreeMap<String, Secret>) -> Result<V
     Ok(values)
 }
 
-fn failed(message: &str) -> ErrorReply {
+pub(super) fn failed(message: &str) -> ErrorReply {
     ErrorReply { kind: ErrorKind::Failed, message: message.to_owned(), hint: None }
 }
 

@@ -13,7 +13,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::{
+    oauth::{BASE_URL, Grant},
+    snapshot::plain_path,
+};
 use crate::{
+    auth::Server,
     gate::Injection,
     interceptor::inject,
     protocol::{ConnectionView, Secret, chain},
@@ -34,6 +39,9 @@ pub(super) struct Stored {
     /// The fake value of each secret field, the same in every run.
     pub(super) placeholders: BTreeMap<String, String>,
     pub(super) created_at: Timestamp,
+    /// What came with the access token, if that is what the connection is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) grant: Option<Grant>,
 }
 
 impl Stored {
@@ -50,6 +58,7 @@ impl Stored {
             fields,
             placeholders,
             created_at: Timestamp::now(),
+            grant: None,
         }
     }
 
@@ -82,6 +91,7 @@ pub(super) struct Entry {
     pub(super) default: bool,
     /// Unix time in milliseconds; 0: not since the daemon started.
     pub(super) last_used: Arc<AtomicI64>,
+    grant: Option<Grant>,
     injection: OnceLock<Result<Injection, String>>,
 }
 
@@ -96,6 +106,7 @@ impl Entry {
             created_at: stored.created_at,
             default,
             last_used: Arc::default(),
+            grant: stored.grant,
             injection: OnceLock::new(),
         }
     }
@@ -116,8 +127,46 @@ impl Entry {
             connection: Arc::clone(&self.full_name),
             changes: changes.into(),
             scrubber: Arc::new(Scrubber::new(&pairs)),
-            issue: None,
+            issue: self.grant.as_ref().filter(|grant| grant.can_renew()).map(|grant| grant.issue),
         })
+    }
+
+    /// What came with the access token, if that is what the connection is.
+    pub(super) fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
+    }
+
+    /// What `{base_url}` of the definition stands for in this connection.
+    pub(super) fn base_url(&self) -> Option<String> {
+        self.settings().remove(BASE_URL)
+    }
+
+    /// Hosts and paths of the endpoints that give and renew its tokens.
+    pub(super) fn token_endpoints(&self) -> Vec<(String, String)> {
+        let base_url = self.base_url();
+        let defined = self.definition.oauth.as_ref();
+        let defined = defined.and_then(|oauth| Server::new(oauth, base_url.as_deref()).ok());
+        let discovered = self.grant.as_ref().and_then(|grant| grant.server.as_ref());
+        let servers = defined.iter().chain(discovered);
+        let mut endpoints: Vec<_> = servers
+            .flat_map(Server::token_urls)
+            .filter_map(|url| {
+                let uri: http::Uri = url.parse().ok()?;
+                Some((uri.host()?.to_ascii_lowercase(), plain_path(uri.path())))
+            })
+            .collect();
+        endpoints.sort();
+        endpoints.dedup();
+        endpoints
+    }
+
+    /// What connects it again.
+    pub(super) fn login_command(&self) -> String {
+        let (provider, name) = (&self.definition.name, &self.name);
+        match name.as_str() {
+            "default" => format!("authsome login {provider} --force"),
+            _ => format!("authsome login {provider} --connection {name} --force"),
+        }
     }
 
     /// Did the agent put one of this connection's placeholders into the request?
@@ -145,11 +194,14 @@ impl Entry {
 
     pub(super) fn view(&self) -> ConnectionView {
         let used = self.last_used.load(Ordering::Relaxed);
+        let reason = self.grant.as_ref().and_then(|grant| grant.needs_login.clone());
         ConnectionView {
             provider: self.definition.name.clone(),
             connection: self.name.clone(),
             default: self.default,
-            status: "connected".to_owned(),
+            status: if reason.is_some() { "needs_login" } else { "connected" }.to_owned(),
+            reason,
+            scopes: self.grant.as_ref().map(|grant| grant.scopes.clone()).unwrap_or_default(),
             fields: self.settings(),
             secret_fields: self
                 .values
@@ -161,7 +213,11 @@ impl Entry {
             last_used_at: (used != 0)
                 .then(|| Timestamp::from_millisecond(used).map(|time| time.to_string()).ok())
                 .flatten(),
-            expires_at: None,
+            expires_at: self
+                .grant
+                .as_ref()
+                .and_then(|grant| grant.expires_at)
+                .map(|time| time.to_string()),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod connections;
 mod egress;
 mod entry;
+mod oauth;
 mod run;
 mod snapshot;
 
@@ -18,8 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::run::RunGate;
-use self::snapshot::Snapshot;
+use self::{oauth::OAuth, snapshot::Snapshot};
+pub use self::{
+    oauth::{Network, OAuthOptions},
+    run::RunGate,
+};
 use crate::{
     audit::{self, AuditLog, Event},
     paths::{self, Home},
@@ -74,6 +78,7 @@ pub struct Broker {
     providers: PathBuf,
     key_place: KeyPlace,
     user: Arc<str>,
+    oauth: OAuth,
 }
 
 impl Broker {
@@ -81,7 +86,7 @@ impl Broker {
     ///
     /// # Errors
     /// The vault's and the audit log's, as the commands show them.
-    pub fn open(home: &Home, key: &KeyPlace) -> Result<Arc<Self>, ErrorReply> {
+    pub fn open(home: &Home, key: &KeyPlace, oauth: OAuthOptions) -> Result<Arc<Self>, ErrorReply> {
         let directory = home.vault(DEFAULT_PROFILE).map_err(|error| path_error(&error))?;
         let source = match key {
             KeyPlace::File => KeySource::File(home.master_key()),
@@ -111,6 +116,7 @@ impl Broker {
             providers: home.providers(),
             key_place: *key,
             user: user_name().into(),
+            oauth: OAuth::new(oauth),
         }))
     }
 
@@ -180,6 +186,21 @@ impl Broker {
             .append(event)
             .and_then(|()| self.audit.flush())
             .map_err(|error| audit_error(&error))
+    }
+}
+
+impl Broker {
+    /// Puts what happened to a connection on record, without waiting for the disk.
+    fn note_soon(&self, operation: &'static str, connection: &Arc<str>) {
+        let event = Event {
+            user: Some(Arc::clone(&self.user)),
+            connection: Some(Arc::clone(connection)),
+            operation: Some(operation.into()),
+            ..Event::new(audit::Kind::Vault)
+        };
+        if let Err(error) = self.audit.append(event) {
+            tracing::error!(error = chain(&error), "an event is not on record");
+        }
     }
 }
 

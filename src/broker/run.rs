@@ -11,13 +11,20 @@ use std::{
 };
 
 use http::{HeaderName, Method, request::Parts};
+use jiff::Timestamp;
 
-use super::{Broker, Notice, egress::EgressRules, entry::Entry, snapshot::Snapshot};
+use super::{
+    Broker, Notice,
+    egress::EgressRules,
+    entry::Entry,
+    oauth::{Exchange, Freshness},
+    snapshot::Snapshot,
+};
 use crate::{
     audit::{self, Event},
     gate::{
-        Admission, BoxFuture, Decision, Denial, Gate, Record, RecordKind, RequestFacts, Target,
-        Verdict,
+        Admission, BoxFuture, Decision, Denial, Gate, Injection, Record, RecordKind, Renewal,
+        RequestFacts, Target, Verdict,
     },
     interceptor::AllowRule,
     protocol::{ErrorKind, ErrorReply, HostPort, OpenRun, RunOpened, chain},
@@ -134,16 +141,23 @@ impl RunGate {
         RunOpened { set_env: plan.set, remove_env: plan.remove, warnings }
     }
 
-    fn decide(&self, facts: &RequestFacts, head: &Parts) -> Verdict {
+    /// The connection a request is for, or the verdict where there is none.
+    fn decide(&self, facts: &RequestFacts, head: &Parts) -> Result<Arc<Entry>, Verdict> {
         if let Err(error) = self.broker.audit.healthy() {
-            return Verdict::Deny(Denial {
+            return Err(Verdict::Deny(Denial {
                 code: "audit-unavailable",
                 reason: format!("the request cannot be put on record: {error}"),
                 hint: error.hint(),
                 status: 503,
-            });
+            }));
         }
         let snapshot = self.broker.snapshot();
+        if facts.method == Method::POST && snapshot.has_token_endpoint(&facts.target.host) {
+            let owners = snapshot.token_endpoint(&facts.target.host, &facts.path);
+            if let Some(exchange) = Exchange::new(owners) {
+                return Err(Verdict::Exchange(Arc::new(exchange)));
+            }
+        }
         let (provider, connections) = match snapshot.routes().route(&facts.target.host, &facts.path)
         {
             Route::Provider(claim) => {
@@ -151,28 +165,57 @@ impl RunGate {
             }
             Route::Ambiguous(names) => match self.chosen_among(&names) {
                 Some(name) => (name, None),
-                None => return Verdict::Deny(ambiguous(&facts.target, &names)),
+                None => return Err(Verdict::Deny(ambiguous(&facts.target, &names))),
             },
             Route::None => {
-                return if self.egress.permits(&facts.target) {
+                return Err(if self.egress.permits(&facts.target) {
                     Verdict::Forward
                 } else {
                     Verdict::Deny(refused(&facts.target))
-                };
+                });
             }
         };
-        match self.connection(&snapshot, provider, connections, &facts.target, head) {
-            Ok(entry) => match entry.injection() {
-                Ok(injection) => Verdict::Inject(injection),
-                Err(reason) => Verdict::Deny(Denial {
-                    code: "credential-unusable",
-                    reason: format!("{} cannot be used: {reason}", entry.full_name),
-                    hint: Some(format!("authsome login {provider} --force")),
-                    status: 403,
-                }),
-            },
-            Err(denial) => Verdict::Deny(denial),
+        self.connection(&snapshot, provider, connections, &facts.target, head)
+            .cloned()
+            .map_err(Verdict::Deny)
+    }
+
+    /// The verdict that a connection means, at once unless its token has to be renewed first.
+    fn verdict(&self, entry: Arc<Entry>) -> BoxFuture<'_, Verdict> {
+        let Some(grant) = entry.grant() else { return now(inject(&entry)) };
+        if let Some(reason) = &grant.needs_login {
+            return now(Verdict::Deny(login_needed(&entry, reason)));
         }
+        let time = Timestamp::now();
+        let freshness = grant.freshness(time);
+        let expired = grant.expires_at.is_some_and(|expires_at| expires_at <= time);
+        if freshness == Freshness::Ageing && grant.can_renew() {
+            self.broker.renew_ahead(&entry);
+        }
+        if freshness != Freshness::Expired || (!grant.can_renew() && !expired) {
+            return now(inject(&entry));
+        }
+        let issue = grant.issue;
+        Box::pin(async move {
+            match self.broker.renewed(&entry.full_name, issue, false).await {
+                Ok(entry) => inject(&entry),
+                Err(why) if why.login => Verdict::Deny(login_needed(&entry, &why.reason)),
+                // The token in hand may still arrive in time.
+                Err(_) if !expired => inject(&entry),
+                Err(why) => Verdict::Deny(Denial {
+                    code: "token-not-renewed",
+                    reason: format!("{}: {}", entry.full_name, why.reason),
+                    hint: None,
+                    status: 503,
+                }),
+            }
+        })
+    }
+
+    /// A connection by its full name.
+    fn find(&self, name: &str) -> Option<Arc<Entry>> {
+        let (provider, connection) = name.split_once('/')?;
+        self.broker.snapshot().find(provider, Some(connection)).cloned()
     }
 
     /// The one provider of a tie that this run has chosen a connection of.
@@ -221,6 +264,31 @@ impl RunGate {
             hint: None,
             status: 403,
         })
+    }
+}
+
+fn now<'a>(verdict: Verdict) -> BoxFuture<'a, Verdict> {
+    Box::pin(std::future::ready(verdict))
+}
+
+fn inject(entry: &Entry) -> Verdict {
+    match entry.injection() {
+        Ok(injection) => Verdict::Inject(injection),
+        Err(reason) => Verdict::Deny(Denial {
+            code: "credential-unusable",
+            reason: format!("{} cannot be used: {reason}", entry.full_name),
+            hint: Some(entry.login_command()),
+            status: 403,
+        }),
+    }
+}
+
+fn login_needed(entry: &Entry, reason: &str) -> Denial {
+    Denial {
+        code: "login-needed",
+        reason: format!("{} needs a new login: {reason}", entry.full_name),
+        hint: Some(entry.login_command()),
+        status: 401,
     }
 }
 
@@ -294,7 +362,10 @@ fn method_name(method: Method) -> Cow<'static, str> {
 
 impl Gate for RunGate {
     fn admit(&self, target: &Target, tls: bool) -> Admission {
-        if tls && target.port == HTTPS && self.broker.snapshot().routes().claims(&target.host) {
+        let snapshot = self.broker.snapshot();
+        let claimed =
+            || snapshot.routes().claims(&target.host) || snapshot.has_token_endpoint(&target.host);
+        if tls && target.port == HTTPS && claimed() {
             Admission::Intercept
         } else if self.egress.permits(target) {
             Admission::Splice
@@ -305,7 +376,27 @@ impl Gate for RunGate {
 
     fn authorize<'a>(&'a self, facts: &'a RequestFacts, head: &'a Parts) -> BoxFuture<'a, Verdict> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        Box::pin(std::future::ready(self.decide(facts, head)))
+        match self.decide(facts, head) {
+            Ok(entry) => self.verdict(entry),
+            Err(verdict) => now(verdict),
+        }
+    }
+
+    fn renew<'a>(&'a self, _: &'a RequestFacts, used: &'a Injection) -> BoxFuture<'a, Renewal> {
+        Box::pin(async move {
+            let Some(issue) = used.issue else { return Renewal::Keep };
+            match self.broker.renewed(&used.connection, issue, true).await {
+                Ok(entry) => match entry.injection() {
+                    Ok(next) if next.issue != used.issue => Renewal::Again(next),
+                    Ok(_) | Err(_) => Renewal::Keep,
+                },
+                Err(why) if why.login => match self.find(&used.connection) {
+                    Some(entry) => Renewal::Deny(login_needed(&entry, &why.reason)),
+                    None => Renewal::Keep,
+                },
+                Err(_) => Renewal::Keep,
+            }
+        })
     }
 
     fn record(&self, record: Record) {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use secrecy::ExposeSecret;
@@ -25,6 +25,8 @@ pub(super) struct Snapshot {
     /// By provider; the default connection first.
     providers: BTreeMap<String, Vec<Arc<Entry>>>,
     routes: Routes,
+    /// By host: the paths of token endpoints, and whose they are.
+    token_endpoints: HashMap<String, Vec<(String, Arc<Entry>)>>,
     /// Records that could not be read: name and reason.
     damaged: Vec<(String, String)>,
 }
@@ -67,7 +69,26 @@ impl Snapshot {
                 settings: entry.settings(),
             })
             .collect();
-        Ok(Self { providers, routes: Routes::build(&members), damaged })
+        let mut token_endpoints: HashMap<_, Vec<_>> = HashMap::new();
+        for entry in providers.values().flatten() {
+            for (host, path) in entry.token_endpoints() {
+                token_endpoints.entry(host).or_default().push((path, Arc::clone(entry)));
+            }
+        }
+        Ok(Self { providers, routes: Routes::build(&members), token_endpoints, damaged })
+    }
+
+    /// Is there a token endpoint of a connected provider on this host?
+    pub(super) fn has_token_endpoint(&self, host: &str) -> bool {
+        self.token_endpoints.contains_key(host)
+    }
+
+    /// The connections whose provider has its token endpoint there.
+    pub(super) fn token_endpoint(&self, host: &str, path: &str) -> Vec<Arc<Entry>> {
+        let Some(endpoints) = self.token_endpoints.get(host) else { return Vec::new() };
+        let path = plain_path(path);
+        let there = endpoints.iter().filter(|(endpoint, _)| *endpoint == path);
+        there.map(|(_, entry)| Arc::clone(entry)).collect()
     }
 
     /// Takes over when each connection was last used.
@@ -76,9 +97,9 @@ impl Snapshot {
             .entries()
             .map(|entry| (Arc::clone(&entry.full_name), Arc::clone(&entry.last_used)))
             .collect();
-        for entry in self.providers.values_mut().flatten() {
-            if let (Some(last), Some(entry)) = (used.get(&entry.full_name), Arc::get_mut(entry)) {
-                entry.last_used = Arc::clone(last);
+        for entry in self.entries() {
+            if let Some(last) = used.get(&entry.full_name) {
+                entry.last_used.store(last.load(Ordering::Relaxed), Ordering::Relaxed);
             }
         }
     }
@@ -108,6 +129,13 @@ impl Snapshot {
             None => entries.first(),
         }
     }
+}
+
+/// A path as servers that are lenient see it: decoded, without empty segments.
+pub(super) fn plain_path(path: &str) -> String {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    let segments = decoded.split('/').filter(|segment| !segment.is_empty());
+    segments.fold(String::new(), |path, segment| path + "/" + segment)
 }
 
 /// The record name of a connection.

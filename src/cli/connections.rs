@@ -4,13 +4,16 @@ use std::{convert::Infallible, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::config::values;
+use crate::{config::values, protocol::ResolveRule};
+
+/// Values of `--flow`.
+const FLOWS: [&str; 5] = ["pkce", "device_code", "dcr_pkce", "client_credentials", "api_key"];
 
 /// A connection in JSON, as several verbs have it.
 macro_rules! connection_json {
     () => {
         "{provider, connection, default, status, fields, secret_fields, created_at, \
-         last_used_at, expires_at}"
+         last_used_at, expires_at, scopes, reason}"
     };
 }
 
@@ -24,8 +27,15 @@ Examples:
   pass show openai | authsome login openai --secret-stdin
   authsome login twilio --field account_sid=AC123 --secret-env TWILIO_AUTH_TOKEN
 
+A provider with OAuth is logged in to in the browser, or with a code on another device; the command
+waits for it. So does the URL of a server that says itself how to log in, as MCP servers do.
+  authsome login github
+  authsome login https://mcp.example.com/mcp
+  authsome login gitlab --base-url https://git.example.com --client-id ID --client-secret-stdin
+
 Exit code 7 if the connection exists with another value (--force replaces it).
-JSON: {v, status: stored|replaced|unchanged, hosts, connection: ",
+JSON: for OAuth one object for each step, {v, step: needs_client|browser|device, …}; last:
+      {v, step: done (OAuth), status: stored|replaced|unchanged, hosts, connection: ",
     connection_json!(),
     "}"
 );
@@ -58,6 +68,33 @@ pub struct LoginArgs {
     /// Read the secret from this file; one a line if there are several
     #[arg(long, value_name = "PATH", group = "source")]
     pub secret_file: Option<PathBuf>,
+    /// How: pkce, device_code, dcr_pkce, client_credentials or api_key; without: the provider's own way
+    #[arg(long, value_name = "FLOW", value_parser = FLOWS, help_heading = "OAuth")]
+    pub flow: Option<String>,
+    /// Scopes to ask for in place of the provider's usual ones
+    #[arg(long, value_name = "A,B", value_delimiter = ',', help_heading = "OAuth")]
+    pub scopes: Vec<String>,
+    /// Instance of a provider that is hosted by yourself, such as https://git.example.com
+    #[arg(long, value_name = "URL", help_heading = "OAuth")]
+    pub base_url: Option<String>,
+    /// Your own client at the provider
+    #[arg(long, value_name = "ID", help_heading = "OAuth")]
+    pub client_id: Option<String>,
+    /// Read the client's secret (or its private key, PEM) from standard input
+    #[arg(long, conflicts_with = "secret_stdin", help_heading = "OAuth")]
+    pub client_secret_stdin: bool,
+    /// Open no browser: say what to open, and take the address it ends on
+    #[arg(long, help_heading = "OAuth")]
+    pub no_browser: bool,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", help_heading = "OAuth")]
+    pub timeout: Option<u64>,
+    /// Dial this address for a host, as curl's --resolve (repeatable)
+    #[arg(long, value_name = "HOST:PORT:ADDR[:PORT]", value_parser = values::resolve, help_heading = "OAuth")]
+    pub resolve: Vec<ResolveRule>,
+    /// Also trust these roots, PEM (repeatable)
+    #[arg(long, value_name = "FILE", help_heading = "OAuth")]
+    pub upstream_ca: Vec<PathBuf>,
     /// Catches a secret given as an argument, to refuse it without keeping or repeating it.
     #[arg(hide = true, value_parser = forget)]
     pub surplus: Vec<()>,
@@ -181,7 +218,9 @@ pub struct SetDefaultArgs {
 
 /// Arguments of `logout`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = concat!("JSON: {v, removed: [", connection_json!(), "]}"))]
+#[command(after_help = concat!(
+    "JSON: {v, removed: [", connection_json!(), " with remote: revoked|unsupported|failed, problem]}"
+))]
 pub struct LogoutArgs {
     /// Provider
     #[arg(value_name = "PROVIDER")]
@@ -189,6 +228,17 @@ pub struct LogoutArgs {
     /// Connection; may be left out if there is only one
     #[arg(long, value_name = "NAME", value_parser = values::connection_name)]
     pub connection: Option<String>,
+}
+
+/// Arguments of `revoke`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = concat!(
+    "JSON: {v, removed: [", connection_json!(), " with remote: revoked|unsupported|failed, problem]}"
+))]
+pub struct RevokeArgs {
+    /// Provider
+    #[arg(value_name = "PROVIDER")]
+    pub provider: String,
 }
 
 /// Arguments of `remove`.

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::{Context, Error, connections, definition, full_name};
 use crate::{
     cli::LogoutArgs,
-    protocol::{ConnectionView, ErrorKind, Request},
+    output::Text,
+    protocol::{ConnectionView, ErrorKind, Request, login::Removed},
 };
 
 pub(super) fn logout(args: LogoutArgs, context: &Context) -> Result<(), Error> {
@@ -18,14 +19,27 @@ pub(super) fn logout(args: LogoutArgs, context: &Context) -> Result<(), Error> {
         None => definition(&registry, &args.provider)?.name.clone(),
     };
     let connection = choose(&provider, &known, args.connection)?;
-    let request = Request::DeleteConnections { provider, connection: Some(connection) };
-    let removed: Vec<ConnectionView> = client.call(request)?;
-    Ok(context.output.result(json!({ "removed": removed }), |text| {
-        for view in &removed {
-            text.line(format!("Deleted {}.", full_name(view)));
-        }
-        text.dim("The key itself still works: revoke it at the provider if it may be known.");
-    })?)
+    let connection = Some(connection);
+    let request = Request::DeleteConnections { provider, connection, forget_clients: false };
+    let removed: Vec<Removed> = client.call(request)?;
+    Ok(context.output.result(json!({ "removed": removed }), |text| tell_removed(text, &removed))?)
+}
+
+/// What became of connections, here and at their providers.
+pub(super) fn tell_removed(text: &mut Text, removed: &[Removed]) {
+    for gone in removed {
+        let name = full_name(&gone.connection);
+        text.line(match (gone.remote.as_str(), &gone.problem) {
+            ("revoked", _) => format!("Deleted {name}, and revoked it at the provider."),
+            (_, Some(problem)) => {
+                format!("Deleted {name}. The provider has not revoked it: {problem}.")
+            }
+            _ => format!("Deleted {name}."),
+        });
+    }
+    if removed.iter().any(|gone| gone.remote != "revoked") {
+        text.dim("What is not revoked still works: revoke it at the provider if it may be known.");
+    }
 }
 
 /// Which connection is meant: the one named, or the only one.
@@ -48,7 +62,7 @@ fn choose(
                 ErrorKind::Usage,
                 format!("{provider} has several connections: {}", names.join(", ")),
             )
-            .hint("say which with --connection NAME, or delete all with authsome remove"))
+            .hint("say which with --connection NAME, or delete all with authsome revoke"))
         }
     }
 }
@@ -59,6 +73,8 @@ mod tests {
 
     fn view(name: &str) -> ConnectionView {
         ConnectionView {
+            reason: None,
+            scopes: Vec::new(),
             provider: "github".into(),
             connection: name.into(),
             default: false,

@@ -20,6 +20,7 @@ mod login;
 mod logout;
 mod register;
 mod remove;
+mod revoke;
 pub mod run;
 mod scan;
 pub mod serve;
@@ -43,7 +44,7 @@ use crate::{
 };
 
 /// What every verb is given.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// Whom the command acts for: under sudo, the user who called it.
     pub actor: Actor,
@@ -136,6 +137,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Export(args) => export::export(args, context),
         Command::SetDefault(args) => set_default::set_default(args, context),
         Command::Logout(args) => logout::logout(args, context),
+        Command::Revoke(args) => revoke::revoke(args, context),
         Command::Remove(args) => remove::remove(&args, context),
         Command::Register(args) => register::register(&args, context),
         Command::Scan(args) => scan::scan(&args, context),

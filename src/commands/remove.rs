@@ -4,11 +4,11 @@ use std::{fs, path::PathBuf};
 
 use serde_json::json;
 
-use super::{Context, Error, connections, definition, full_name};
+use super::{Context, Error, connections, definition, logout::tell_removed};
 use crate::{
     cli::RemoveArgs,
     config::values,
-    protocol::{ConnectionView, ErrorKind, Request},
+    protocol::{ErrorKind, Request, login::Removed},
 };
 
 pub(super) fn remove(args: &RemoveArgs, context: &Context) -> Result<(), Error> {
@@ -23,10 +23,8 @@ pub(super) fn remove(args: &RemoveArgs, context: &Context) -> Result<(), Error> 
         let message = format!("{provider} is bundled and has no connection: nothing to remove");
         return Err(Error::new(ErrorKind::NotFound, message));
     }
-    let mut removed: Vec<ConnectionView> = Vec::new();
-    if !known.is_empty() {
-        removed = client.call(Request::DeleteConnections { provider, connection: None })?;
-    }
+    let request = Request::DeleteConnections { provider, connection: None, forget_clients: true };
+    let removed: Vec<Removed> = client.call(request)?;
     if let Some(path) = &custom {
         fs::remove_file(path).map_err(|error| {
             Error::caused(format_args!("cannot remove {}", path.display()), &error)
@@ -36,14 +34,9 @@ pub(super) fn remove(args: &RemoveArgs, context: &Context) -> Result<(), Error> 
     let definition = custom.as_ref().map(|path| path.display().to_string());
     let members = json!({ "removed": removed, "definition": definition });
     Ok(context.output.result(members, |text| {
-        for view in &removed {
-            text.line(format!("Deleted {}.", full_name(view)));
-        }
+        tell_removed(text, &removed);
         if let Some(path) = &definition {
             text.line(format!("Removed {path}."));
-        }
-        if !removed.is_empty() {
-            text.dim("The keys still work: revoke them at the provider if they may be known.");
         }
     })?)
 }

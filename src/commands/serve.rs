@@ -1,13 +1,19 @@
 //! `authsome daemon serve`.
 
+use std::{path::Path, sync::Arc};
+
 use super::{Context, Error};
 use crate::{
     broker::KeyPlace,
     cli::ServeArgs,
-    config::MasterKey,
-    daemon::{self, ServeOptions},
+    config::{Config, MasterKey},
+    daemon::{self, ServeOptions, Settings},
+    protocol::{ErrorKind, ErrorReply},
     telemetry,
 };
+
+/// Port of 127.0.0.1 for browsers. Users' clients are registered with it.
+const DEFAULT_PORT: u16 = 7998;
 
 /// Serves until told to stop.
 ///
@@ -21,11 +27,25 @@ pub fn serve(args: &ServeArgs, context: &Context) -> Result<(), Error> {
         MasterKey::Keyring => KeyPlace::Keyring,
     };
     telemetry::start(context.verbose);
+    let path = context.home.config();
+    // Read each time: the daemon lives long, and a changed line is to count at once.
+    let settings: Settings = Arc::new(move || {
+        let config = Config::load(&path).map_err(|error| {
+            ErrorReply::caused(ErrorKind::Failed, &error, error.hint().map(str::to_owned))
+        })?;
+        let read = |path: &Path| std::fs::read_to_string(path);
+        let settings = config.run.settings(read);
+        settings
+            .map(|settings| settings.options)
+            .map_err(|error| ErrorReply::caused(ErrorKind::Failed, &error, None))
+    });
     daemon::serve(&ServeOptions {
         home: context.home.clone(),
         key,
         detach: args.detach,
         logged: args.logged,
+        dashboard_port: config.dashboard_port.unwrap_or(DEFAULT_PORT),
+        settings,
     })?;
     Ok(())
 }

@@ -78,6 +78,8 @@ mod tests {
     fn credential(secret: &str) -> Credential {
         Credential {
             view: ConnectionView {
+                reason: None,
+                scopes: Vec::new(),
                 provider: "twilio".into(),
                 connection: "default".into(),
                 default: true,

@@ -23,11 +23,14 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the daemon takes over of the environment of whoever starts it: it outlives that shell, and
 /// whatever else was set there (keys, a preloaded library) is none of its business.
-const KEPT_VARIABLES: [&str; 11] = [
+const KEPT_VARIABLES: [&str; 17] = [
+    "ALL_PROXY",
     "AUTHSOME_LOG",
     "DBUS_SESSION_BUS_ADDRESS",
     "HOME",
+    "HTTPS_PROXY",
     "LANG",
+    "NO_PROXY",
     "PATH",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
@@ -35,6 +38,9 @@ const KEPT_VARIABLES: [&str; 11] = [
     "TZ",
     "USER",
     "XDG_RUNTIME_DIR",
+    "all_proxy",
+    "https_proxy",
+    "no_proxy",
 ];
 
 /// A connection to the daemon.
@@ -207,6 +213,8 @@ fn start(home: &Home, owner: Option<&Owner>) -> Result<Started, ErrorReply> {
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         unavailable(format!("cannot start the daemon: {what}: {error}"), None)
     };
+    // The daemon outlives us: what our caller left open, a lock most of all, must not stay open in it.
+    netns::close_on_exec_above_stderr().map_err(|error| failed("descriptors", &error))?;
     let (reader, writer) = io::pipe().map_err(|error| failed("a pipe", &error))?;
     let mut command = Command::new("/proc/self/exe");
     command

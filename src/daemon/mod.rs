@@ -5,6 +5,7 @@
 //! asynchronous. Nothing it holds can be lost by killing it: every put is on disk before it is
 //! acknowledged, and each `run` hands its sockets over again to the daemon that comes next.
 
+mod browser;
 pub mod client;
 mod dial;
 mod peer;
@@ -13,4 +14,5 @@ mod server;
 mod session;
 mod wire;
 
+pub use dial::Settings;
 pub use server::{ServeOptions, serve};

@@ -1,6 +1,7 @@
 //! Start-up, the accept loop, and shutting down by draining.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Write},
     os::unix::{net::UnixListener, process::CommandExt},
@@ -21,22 +22,31 @@ use rustix::{
     fs::{FlockOperation, flock},
 };
 use serde::Serialize;
+use tokio::runtime::{Builder, Runtime};
 
-use super::{peer, runs::Runs, session};
+use super::{
+    browser::Browser,
+    dial::{Outbound, Settings},
+    peer,
+    runs::Runs,
+    session,
+};
 use crate::protocol::{ErrorKind, ErrorReply};
 use crate::{
-    broker::{Broker, KeyPlace},
+    broker::{Broker, KeyPlace, OAuthOptions},
     interceptor::Workers,
     paths::{self, Home},
 };
 
 /// How long requests that are under way may take when the daemon is told to stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How long what the control side waits for may still take then.
+const RUNTIME_LIMIT: Duration = Duration::from_secs(2);
 /// Clients served at once; each has a thread.
 const MAX_CLIENTS: usize = 1024;
 
 /// How the daemon is to serve.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServeOptions {
     /// Where things lie.
     pub home: Home,
@@ -46,6 +56,16 @@ pub struct ServeOptions {
     pub detach: bool,
     /// Write the log to the home's file rather than to standard error.
     pub logged: bool,
+    /// Port of 127.0.0.1 for browsers; 0: any that is free.
+    pub dashboard_port: u16,
+    /// Says how the daemon's own requests leave.
+    pub settings: Settings,
+}
+
+impl fmt::Debug for ServeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeOptions").field("home", &self.home).finish_non_exhaustive()
+    }
 }
 
 /// What every client's thread shares.
@@ -55,6 +75,8 @@ pub(super) struct Shared {
     pub(super) runs: Runs,
     pub(super) workers: Workers,
     pub(super) started: Instant,
+    /// Where the control side waits for the network.
+    pub(super) runtime: tokio::runtime::Handle,
     stopping: AtomicBool,
     clients: AtomicUsize,
 }
@@ -66,6 +88,11 @@ impl Shared {
         // The accept loop waits for signals too; a process may always signal itself.
         let _ =
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+    }
+
+    /// A link that opens the dashboard once.
+    pub(super) fn dashboard_link(&self, _page: Option<&str>) -> Result<String, ErrorReply> {
+        Err(unavailable("the dashboard is not served".to_owned(), None))
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -135,6 +162,7 @@ struct Server {
     listener: UnixListener,
     signals: SignalFd,
     home: Home,
+    runtime: Runtime,
     _lock: File,
 }
 
@@ -145,7 +173,7 @@ impl Server {
         home.ensure().map_err(|error| unavailable(error.to_string(), error.hint()))?;
         let io_error = |what: &str| {
             let what = what.to_owned();
-            move |error: &dyn std::fmt::Display| {
+            move |error: &dyn fmt::Display| {
                 unavailable(format!("cannot start the daemon: {what}: {error}"), None)
             }
         };
@@ -170,7 +198,23 @@ impl Server {
         raise_descriptor_limit();
         let signals = block_signals().map_err(|error| io_error("signals")(&error))?;
 
-        let broker = Broker::open(&home, &options.key)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(|error| io_error("its runtime")(&error))?;
+        let browser = Browser::bind(options.dashboard_port);
+        let broker = Broker::open(
+            &home,
+            &options.key,
+            OAuthOptions {
+                runtime: runtime.handle().clone(),
+                network: Arc::new(Outbound::new(Arc::clone(&options.settings))),
+                redirect_uri: browser.redirect_uri(),
+                unreachable: browser.problem.clone(),
+            },
+        )?;
         let workers =
             Workers::start(worker_count()).map_err(|error| io_error("its workers")(&error))?;
         let listener = bind_socket(&home).map_err(|error| io_error("its socket")(&error))?;
@@ -179,10 +223,11 @@ impl Server {
             runs: Runs::default(),
             workers,
             started: Instant::now(),
+            runtime: runtime.handle().clone(),
             stopping: AtomicBool::new(false),
             clients: AtomicUsize::new(0),
         };
-        Ok(Some(Self { shared: Arc::new(shared), listener, signals, home, _lock: lock }))
+        Ok(Some(Self { shared: Arc::new(shared), listener, signals, home, runtime, _lock: lock }))
     }
 
     fn run(self) {
@@ -217,6 +262,7 @@ impl Server {
         self.shared.runs.tell_stopping();
         self.shared.workers.drain(DRAIN_LIMIT);
         self.shared.broker.close();
+        self.runtime.shutdown_timeout(RUNTIME_LIMIT);
         tracing::info!("stopped");
     }
 

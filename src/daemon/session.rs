@@ -1,6 +1,6 @@
 //! One client: its requests, and, if it opens one, its run.
 
-use std::{os::unix::net::UnixStream, sync::Arc};
+use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,9 +8,13 @@ use serde_json::Value;
 use super::{runs::OpenedRun, server::Shared, wire::Wire};
 use crate::protocol::{Envelope, ErrorKind, ErrorReply, Reply, Request, Status};
 
+/// Longest wait for a login's next step in one request, in seconds.
+const LONGEST_LOOK: u32 = 60;
+
 /// Answers until the client closes. When it had a run, the run ends with it.
 pub(super) fn serve(shared: &Arc<Shared>, stream: UnixStream) {
-    let mut session = Session { shared, wire: Wire::new(stream), run: None, stop: false };
+    let mut session =
+        Session { shared, wire: Wire::new(stream), run: None, stop: false, logins: Vec::new() };
     loop {
         let envelope = match session.wire.receive::<Envelope>() {
             Ok(Some(envelope)) => envelope,
@@ -36,12 +40,17 @@ pub(super) fn serve(shared: &Arc<Shared>, stream: UnixStream) {
             break;
         }
     }
+    for id in &session.logins {
+        shared.broker.cancel_login(id);
+    }
 }
 
 struct Session<'a> {
     shared: &'a Arc<Shared>,
     wire: Wire,
     run: Option<OpenedRun>,
+    /// Logins it has begun: they end with it.
+    logins: Vec<String>,
     /// The daemon is to stop once the answer is out.
     stop: bool,
 }
@@ -73,9 +82,26 @@ impl Session<'_> {
             Request::SetDefault { provider, connection } => {
                 json(broker.set_default(&provider, &connection)?)
             }
-            Request::DeleteConnections { provider, connection } => {
-                json(broker.delete(&provider, connection.as_deref())?)
+            Request::DeleteConnections { provider, connection, forget_clients } => {
+                if forget_clients {
+                    broker.forget_clients(&provider)?;
+                }
+                let gone = broker.disconnect(&provider, connection.as_deref());
+                json(self.shared.runtime.block_on(gone)?)
             }
+            Request::BeginLogin(begin) => {
+                let view = broker.begin_login(*begin)?;
+                self.logins.push(view.id.clone());
+                json(view)
+            }
+            Request::AwaitLogin { id, seen, seconds } => {
+                let wait = Duration::from_secs(seconds.min(LONGEST_LOOK).into());
+                json(self.shared.runtime.block_on(broker.await_login(&id, seen, wait))?)
+            }
+            Request::LoginInput { id, input } => {
+                json(self.shared.runtime.block_on(broker.login_input(&id, input))?)
+            }
+            Request::DashboardLink { page } => json(self.shared.dashboard_link(page.as_deref())?),
             Request::ReloadProviders => json(broker.reload_providers()?),
             Request::VerifyVault => json(broker.verify()?),
             Request::OpenRun(open) => {

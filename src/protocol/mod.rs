@@ -72,6 +72,32 @@ pub enum Request {
         provider: String,
         /// Connection name; none: all of the provider's.
         connection: Option<String>,
+        /// Also forget the clients kept for the provider.
+        forget_clients: bool,
+    },
+    /// Begins a login by OAuth. Answer: [`LoginView`](login::LoginView).
+    BeginLogin(Box<login::BeginLogin>),
+    /// Waits until a login's revision is another than `seen`, or for `seconds`.
+    /// Answer: [`LoginView`](login::LoginView).
+    AwaitLogin {
+        /// The login's id.
+        id: String,
+        /// The revision the client knows.
+        seen: u64,
+        /// Longest wait.
+        seconds: u32,
+    },
+    /// Adds to a login. Answer: [`LoginView`](login::LoginView).
+    LoginInput {
+        /// The login's id.
+        id: String,
+        /// What is added.
+        input: login::LoginInput,
+    },
+    /// Makes a link that opens the dashboard once. Answer: a string, the URL.
+    DashboardLink {
+        /// Page to show first, such as `/logins/ID`.
+        page: Option<String>,
     },
     /// The provider definitions on disk changed. Answer: `null`.
     ReloadProviders,
@@ -207,6 +233,12 @@ pub struct ConnectionView {
     pub default: bool,
     /// `connected` or `needs_login`.
     pub status: String,
+    /// Why a login is needed, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Scopes that were granted, where there are such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
     /// Values of the fields that are no secrets.
     pub fields: BTreeMap<String, String>,
     /// Names of the fields that are secrets.
@@ -274,7 +306,7 @@ impl fmt::Debug for RunCaKey {
 }
 
 /// What a run was asked for, by flags and `config.toml`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunOptions {
     /// Connection to use, by provider.
     pub connections: BTreeMap<String, String>,

@@ -56,7 +56,8 @@ impl Derive {
 
 impl Field {
     /// A field of which nothing is known but its name.
-    pub(super) fn new(name: &str, label: &str) -> Self {
+    #[must_use]
+    pub fn new(name: &str, label: &str) -> Self {
         Self {
             name: name.to_owned(),
             label: label.to_owned(),

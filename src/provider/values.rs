@@ -15,6 +15,25 @@ impl Definition {
     /// [`Error::Value`] for a field the provider has not, one that is missing, one that does not
     /// match its pattern, and a setting that makes no host name.
     pub fn accept(&self, given: Values) -> Result<Values, Error> {
+        self.check(given, None)
+    }
+
+    /// As [`Self::accept`], for a connection whose access token the provider itself has issued: that is
+    /// what it is, whatever it looks like, and nobody enters another secret.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::accept`].
+    pub fn accept_token(&self, settings: Values, token: SecretString) -> Result<Values, Error> {
+        let Some(field) = self.token_field() else {
+            return Err(self.value_error("oauth", "is not in the definition", None));
+        };
+        let mut given = settings;
+        given.insert(field.name.clone(), token);
+        self.check(given, Some(&field.name))
+    }
+
+    fn check(&self, given: Values, issued: Option<&str>) -> Result<Values, Error> {
         let mut values = Values::new();
         for (name, value) in given {
             if self.field(&name).is_none() {
@@ -37,7 +56,7 @@ impl Definition {
                 values.insert(field.name.clone(), SecretString::from(found));
             }
             let Some(value) = values.get(&field.name) else {
-                if field.optional {
+                if field.optional || (issued.is_some() && field.secret) {
                     continue;
                 }
                 let hint = match &field.derive {
@@ -52,7 +71,7 @@ impl Definition {
             if value.expose_secret().chars().any(char::is_control) {
                 return Err(self.value_error(&field.name, "has a control character", None));
             }
-            let pattern = field.pattern.as_ref();
+            let pattern = field.pattern.as_ref().filter(|_| issued != Some(&field.name));
             if pattern.is_some_and(|pattern| !pattern.matches(value.expose_secret())) {
                 let hint = field.pattern_hint.clone();
                 return Err(self.value_error(&field.name, "does not look like one", hint));

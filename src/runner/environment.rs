@@ -74,7 +74,8 @@ fn is_proxy_variable(name: &OsStr) -> bool {
 
 /// The proxy variables that say how the machine reaches the world, in lower case. As curl has it,
 /// the lower-case spelling wins.
-pub(super) fn proxy_variables(env: &BTreeMap<OsString, OsString>) -> BTreeMap<String, String> {
+#[must_use]
+pub fn proxy_variables(env: &BTreeMap<OsString, OsString>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for name in UPSTREAM_VARIABLES {
         let value = env

@@ -23,7 +23,10 @@ use rustix::time::{
     timerfd_settime,
 };
 
-pub use self::{environment::Environment, user::Actor};
+pub use self::{
+    environment::{Environment, proxy_variables},
+    user::Actor,
+};
 use crate::{
     daemon::client::Client,
     interceptor::RunCa,
@@ -105,7 +108,7 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         ca: RunCaKey { certificate, key: Secret(key) },
         options: plan.options.clone(),
         names: BTreeMap::new(),
-        proxy: environment::proxy_variables(&plan.env),
+        proxy: proxy_variables(&plan.env),
     };
     let mut client = Client::connect_or_start_as(&actor.home, actor.owner())?;
     let opened: RunOpened = client.call(Request::OpenRun(Box::new(open.clone())))?;

@@ -4,6 +4,7 @@
 //! argument. It is checked against the provider's definition before it leaves this process; no error
 //! repeats it.
 
+mod oauth;
 mod sources;
 
 use serde_json::json;
@@ -13,7 +14,7 @@ use super::{
     store::{Stored, store},
 };
 use crate::{
-    cli::{LoginArgs, usage},
+    cli::{FieldValue, LoginArgs, usage},
     output::{self, Text},
     protocol::{ConnectionView, ErrorKind},
     provider::{AuthType, Definition},
@@ -28,18 +29,22 @@ pub(super) fn login(args: LoginArgs, context: &Context) -> Result<(), Error> {
         return Err(Error::new(ErrorKind::Usage, message).hint(usage::SECRET_HINT));
     }
     let registry = context.registry();
+    if args.provider.contains("://") {
+        return oauth::login(&args, None, context);
+    }
     let definition = definition(&registry, &args.provider)?;
-    if definition.auth_type == AuthType::OAuth2 {
-        context.output.warning(format!(
-            "{} uses OAuth: the token is stored as it is and not refreshed when it expires",
-            definition.display_name
-        ));
+    if by_oauth(&args, definition) {
+        return oauth::login(&args, Some(definition), context);
     }
     let source = sources::Source::of(&args)?;
     if source.is_terminal() {
         introduce(definition, context);
     }
-    let values = sources::collect(definition, &args.fields, source)?;
+    let mut fields = args.fields.clone();
+    if let Some(base_url) = args.base_url.clone() {
+        fields.push(FieldValue { name: "base_url".to_owned(), value: base_url });
+    }
+    let values = sources::collect(definition, &fields, source)?;
     let mut client = context.client()?;
     let stored = store(&mut client, &definition.name, &args.connection, &values, args.force)?;
     let (status, view) = match stored {
@@ -54,6 +59,16 @@ pub(super) fn login(args: LoginArgs, context: &Context) -> Result<(), Error> {
     let hosts = hosts(definition);
     let members = json!({ "status": status, "hosts": hosts, "connection": view });
     Ok(context.output.result(members, |text| tell(text, status, &view, &hosts))?)
+}
+
+/// Is it OAuth that is wanted? Not where a token is given, nor where a key is asked for by name.
+fn by_oauth(args: &LoginArgs, definition: &Definition) -> bool {
+    let given = args.secret_stdin || !args.secret_env.is_empty() || args.secret_file.is_some();
+    match args.flow.as_deref() {
+        Some("api_key") => false,
+        Some(_) => true,
+        None => !given && definition.auth_type == AuthType::OAuth2,
+    }
 }
 
 /// Says where a key is to be had, before it is asked for.

@@ -64,6 +64,11 @@ impl Source {
     }
 }
 
+/// A secret that comes on standard input.
+pub(super) fn read_stdin() -> Result<SecretString, Error> {
+    read(io::stdin().lock(), "standard input").map(trimmed)
+}
+
 /// Reads one value for each field of `definition`, and checks them.
 pub(super) fn collect(
     definition: &Definition,
