@@ -11,7 +11,8 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Client, Endpoint, Error, Http, Server, TokenSet, address, answer, grant, refusal::Said,
+    Client, Endpoint, Error, Http, Server, TokenSet, address, answer, grant,
+    refusal::{self, Said},
 };
 
 /// Random bytes of a `state`.
@@ -115,7 +116,7 @@ impl Authorization {
         if let Some(verifier) = &self.verifier {
             request.secret("code_verifier", &SecretString::from(verifier.secret().as_str()));
         }
-        request.hide(&SecretString::from(self.state.secret().as_str()));
+        request.hide(&self.secret_state());
         grant::send(http, server, client, request, &self.scopes, now).await
     }
 
@@ -126,15 +127,34 @@ impl Authorization {
         if !same(state, self.state.secret()) {
             return Err(Error::Callback { problem: "is of another login" });
         }
-        check_issuer(server, member("iss"))?;
+        self.check_issuer(server, member("iss"))?;
         if let Some(code) = member("error") {
             let host = server.endpoint(Endpoint::Authorization).map(address::host)?;
             let said = Said { code, description: member("error_description") };
-            let sent = [SecretString::from(self.state.secret().as_str())];
+            let sent = [self.secret_state()];
             return Err(answer::refused((Endpoint::Authorization, &host), 302, said, None, &sent));
         }
         let code = member("code").ok_or(Error::Callback { problem: "has no code" })?;
         Ok(AuthorizationCode::new(code.to_owned()))
+    }
+
+    /// RFC 9207 §2.4. Where no issuer is known, one that is named means nothing.
+    fn check_issuer(&self, server: &Server, iss: Option<&str>) -> Result<(), Error> {
+        let Some(expected) = &server.issuer else { return Ok(()) };
+        let wrong = match iss {
+            Some(iss) => iss != expected,
+            None => server.names_issuer,
+        };
+        if !wrong {
+            return Ok(());
+        }
+        let found = iss.map(|iss| refusal::clean(iss, &[self.secret_state()], 255));
+        let place = "the address that the browser came back to";
+        Err(Error::Issuer { place, expected: expected.clone(), found })
+    }
+
+    fn secret_state(&self) -> SecretString {
+        SecretString::from(self.state.secret().as_str())
     }
 }
 
@@ -143,21 +163,6 @@ impl Authorization {
 #[must_use]
 pub fn callback_state(query: &str) -> Option<String> {
     members(query).ok()?.remove("state").filter(|state| !state.is_empty())
-}
-
-/// RFC 9207 §2.4. Where no issuer is known, one that is named means nothing.
-fn check_issuer(server: &Server, iss: Option<&str>) -> Result<(), Error> {
-    let Some(expected) = &server.issuer else { return Ok(()) };
-    let wrong = match iss {
-        Some(iss) => iss != expected,
-        None => server.names_issuer,
-    };
-    if !wrong {
-        return Ok(());
-    }
-    let found = iss.map(|iss| super::refusal::clean(iss, &[], 255));
-    let place = "the address that the browser came back to";
-    Err(Error::Issuer { place, expected: expected.clone(), found })
 }
 
 /// Is this a parameter that the flow itself says?

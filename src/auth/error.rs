@@ -1,10 +1,10 @@
-//! What can go wrong in a flow, and whose fault it was.
+//! What can go wrong in a flow.
 //!
 //! Text of the other side gets into an error only as `refusal` lets it through.
 
 use std::{fmt, time::Duration};
 
-use super::{HttpError, refusal};
+use super::HttpError;
 
 /// Where a request went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,21 +37,6 @@ impl fmt::Display for Endpoint {
             Self::Resource => "resource",
         })
     }
-}
-
-/// Whose fault a failure is, and so who can mend it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The user's: denied, cancelled, too late, came back with the wrong address.
-    User,
-    /// The grant is gone: a new login gets another one.
-    Grant,
-    /// The client's: unknown to the provider, or not allowed this.
-    Client,
-    /// The provider's, or that of its definition.
-    Provider,
-    /// Nobody answered.
-    Network,
 }
 
 /// Why a flow failed.
@@ -183,88 +168,6 @@ pub enum Error {
         #[source]
         cause: HttpError,
     },
-}
-
-impl Error {
-    /// Whose fault it is.
-    #[must_use]
-    pub fn kind(&self) -> Fault {
-        match self {
-            Self::Denied { .. } | Self::Callback { .. } | Self::Expired | Self::BaseUrl { .. } => {
-                Fault::User
-            }
-            Self::Refused { code, status, .. } => refusal::fault(code, *status),
-            Self::Status { status: 401, endpoint: Endpoint::Token, .. }
-            | Self::Key { .. }
-            | Self::NoClient => Fault::Client,
-            Self::Status { .. }
-            | Self::Answer { .. }
-            | Self::Redirect { .. }
-            | Self::Issuer { .. }
-            | Self::OtherResource { .. }
-            | Self::Url { .. }
-            | Self::Setting { .. }
-            | Self::Missing(_) => Fault::Provider,
-            Self::Network { .. } => Fault::Network,
-        }
-    }
-
-    /// May the same request succeed a little later?
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Network { .. } => true,
-            Self::Status { status, .. } => passes(*status),
-            Self::Refused { code, status, .. } => {
-                refusal::is_transient(code) || (passes(*status) && self.kind() == Fault::Provider)
-            }
-            _ => false,
-        }
-    }
-
-    /// When to try again, if the provider said so.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { retry_after, .. } | Self::Refused { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
-
-    /// What would mend it, in a sentence without full stop.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Denied { .. } => "log in again and allow access",
-            Self::Callback { .. } => "log in again, and finish in the browser that was opened",
-            Self::Expired => "log in again, and enter the code before it expires",
-            Self::BaseUrl { .. } => {
-                "give the address of the service, such as https://git.example.com"
-            }
-            Self::Refused { code, .. } => return refusal::hint(code, self.kind()),
-            Self::Key { .. } => {
-                "give a private key in PKCS#8 PEM: P-256, Ed25519, or RSA of 2048 bits or more"
-            }
-            Self::Status { status: 401, endpoint: Endpoint::Token, .. } => {
-                "check the client's ID and secret"
-            }
-            Self::NoClient => "register a client at the provider and give its ID",
-            Self::Answer { .. } | Self::Redirect { .. } | Self::Missing(_) | Self::Url { .. } => {
-                "check the endpoints and the base URL of the provider's definition"
-            }
-            Self::Issuer { .. } => "log in again; if it stays so, do not trust this server",
-            Self::Setting { .. } => "mend the provider's definition",
-            Self::Network { .. } => "check the connection to the internet, and the proxy settings",
-            Self::Status { .. } if self.is_transient() => "try again later",
-            Self::Status { .. } | Self::OtherResource { .. } => return None,
-        };
-        Some(hint.to_owned())
-    }
-}
-
-/// Statuses that say "not now".
-fn passes(status: u16) -> bool {
-    status == 408 || status == 425 || status == 429 || (500..600).contains(&status)
 }
 
 fn said(description: Option<&str>) -> String {

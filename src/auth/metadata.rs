@@ -26,8 +26,12 @@ pub(super) async fn complete(server: Server, http: &dyn Http) -> Result<Server, 
         return Ok(server);
     };
     let issuer = address::origin(&address::check("authorization endpoint", url)?);
-    let members = fetch(http, &issuer, true).await?;
-    fill(server, &members)
+    match fetch(http, &issuer, true).await {
+        Ok(members) => fill(server, &members),
+        Err(error @ Error::Network { .. }) => Err(error),
+        // It was a guess, and what is lacking may not be needed.
+        Err(_) => Ok(server),
+    }
 }
 
 /// The metadata of `issuer`. A `guessed` one may name itself with a slash at the end.

@@ -19,6 +19,7 @@ mod client;
 mod device;
 mod discovery;
 mod error;
+mod fault;
 mod grant;
 mod http;
 mod metadata;
@@ -34,7 +35,8 @@ pub use self::{
     client::Client,
     device::DeviceGrant,
     discovery::{Discovered, discover},
-    error::{Endpoint, Error, Fault},
+    error::{Endpoint, Error},
+    fault::Fault,
     grant::{client_credentials, refresh},
     http::{Http, HttpError, HttpRequest, HttpResponse},
     registration::register,

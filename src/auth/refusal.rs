@@ -1,4 +1,4 @@
-//! What an error response says: which of it may be shown, and whose fault it means.
+//! What an error response says, and which of it may be shown.
 
 use std::time::Duration;
 
@@ -7,8 +7,6 @@ use http::{HeaderMap, header::RETRY_AFTER};
 use oauth2::url::form_urlencoded;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-
-use super::Fault;
 
 /// Longest `error` that is shown, in characters.
 const CODE: usize = 64;
@@ -85,63 +83,4 @@ fn printable(text: &str) -> String {
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
-}
-
-/// Whose fault a code means. Beside the RFCs' are those of GitHub, Google and Slack.
-pub(super) fn fault(code: &str, status: u16) -> Fault {
-    match code {
-        "access_denied"
-        | "consent_required"
-        | "interaction_required"
-        | "login_required"
-        | "account_selection_required"
-        | "expired_token" => Fault::User,
-        "invalid_grant"
-        | "bad_refresh_token"
-        | "bad_verification_code"
-        | "code_already_used"
-        | "incorrect_device_code"
-        | "invalid_code"
-        | "invalid_refresh_token"
-        | "invalid_token"
-        | "token_expired"
-        | "token_revoked" => Fault::Grant,
-        "invalid_client"
-        | "unauthorized_client"
-        | "invalid_scope"
-        | "bad_client_secret"
-        | "bad_redirect_uri"
-        | "device_flow_disabled"
-        | "incorrect_client_credentials"
-        | "invalid_client_id"
-        | "invalid_client_metadata"
-        | "invalid_redirect_uri"
-        | "redirect_uri_mismatch"
-        | "unapproved_software_statement" => Fault::Client,
-        _ if status == 401 => Fault::Client,
-        _ => Fault::Provider,
-    }
-}
-
-/// Does the code itself say "not now"?
-pub(super) fn is_transient(code: &str) -> bool {
-    matches!(code, "server_error" | "slow_down" | "temporarily_unavailable" | "ratelimited")
-}
-
-/// What would mend it.
-pub(super) fn hint(code: &str, fault: Fault) -> Option<String> {
-    let hint = match code {
-        "invalid_scope" => "ask for scopes that the client is allowed",
-        "redirect_uri_mismatch" | "bad_redirect_uri" | "invalid_redirect_uri" => {
-            "register the redirect URI of the login with the client, exactly as it is"
-        }
-        _ if is_transient(code) => "try again later",
-        _ => match fault {
-            Fault::User => "log in again",
-            Fault::Grant => "log in again: the grant has expired or was taken back",
-            Fault::Client => "check the client's ID, secret and settings at the provider",
-            Fault::Provider | Fault::Network => return None,
-        },
-    };
-    Some(hint.to_owned())
 }

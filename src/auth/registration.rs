@@ -83,7 +83,9 @@ fn wanted(server: &Server) -> ClientAuthentication {
         return match server.authorization_method {
             // A key would have to be registered too.
             ClientAuthentication::PrivateKeyJwt => ClientAuthentication::None,
-            method => method,
+            method @ (ClientAuthentication::None
+            | ClientAuthentication::Basic
+            | ClientAuthentication::Body) => method,
         };
     };
     let preferred =

@@ -130,6 +130,7 @@ fn authenticate(
             basic(client, request)
         }
         (RevocationAuth::Client, Some(client)) => {
+            // A signed assertion says when it was made; nothing else here depends on the time.
             client.authenticate(server, request, Timestamp::now())
         }
     }

@@ -178,16 +178,14 @@ impl Server {
         let supported = |method: &str| {
             self.methods.as_ref().is_some_and(|methods| methods.iter().any(|name| name == method))
         };
-        match self.authorization_method {
-            _ if !has_secret => ClientAuthentication::None,
-            // Where only the metadata speaks, the usual one that it names.
-            ClientAuthentication::Basic
-                if supported("client_secret_post") && !supported("client_secret_basic") =>
-            {
-                ClientAuthentication::Body
-            }
-            method => method,
+        if !has_secret {
+            return ClientAuthentication::None;
         }
+        let basic = self.authorization_method == ClientAuthentication::Basic;
+        if basic && supported("client_secret_post") && !supported("client_secret_basic") {
+            return ClientAuthentication::Body;
+        }
+        self.authorization_method
     }
 
     /// Scopes as one parameter; none for none.

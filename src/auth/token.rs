@@ -97,17 +97,14 @@ fn find<'a>(
 /// Seconds, as a number or in a string. Nothing that has no future is a life: some write 0 for a token
 /// that does not expire.
 pub(super) fn seconds(value: &Value) -> Option<u64> {
-    let seconds = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        _ => return None,
+    let seconds = match value.as_str() {
+        Some(text) => text.trim().parse().ok()?,
+        None => value.as_f64()?,
     };
     if !seconds.is_finite() || seconds < 1.0 {
         return None;
     }
-    // Out of a `u64`'s range a conversion saturates, and callers have limits of their own.
-    #[expect(clippy::cast_possible_truncation, reason = "whole seconds will do")]
-    #[expect(clippy::cast_sign_loss, reason = "it is positive")]
+    // Beyond a `u64` the conversion saturates, and callers have limits of their own.
     Some(seconds as u64)
 }
 
