@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, net::IpAddr};
 use regex::{Regex, RegexBuilder};
 use serde::{Serialize, Serializer};
 
-use super::{Template, template::Part};
+use super::{Template, base::BASE_HOST, template::Part};
 
 /// One entry of a definition's `hosts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,8 @@ fn fill(
         if whole && (!is_name(&value) || !value.contains('.') || value.parse::<IpAddr>().is_ok()) {
             return Err((field.to_owned(), "must be a host name, such as `git.example.com`"));
         }
-        if !whole && !is_label(&value) {
+        // The host of a base URL is a name that has been checked.
+        if !whole && field != BASE_HOST && !is_label(&value) {
             return Err((
                 field.to_owned(),
                 "must be one label of a host name: no dot, no `https://`",

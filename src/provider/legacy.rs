@@ -9,7 +9,7 @@ use http::{HeaderName, header};
 
 use super::{
     AuthType, Definition, Error, Field, HostPattern, Inject, PathPrefix, Slot, Template,
-    default_field, is_variable, native, oauth, read_name, tree::Section,
+    default_field, instance, is_variable, native, oauth, read_name, tree::Section,
 };
 
 /// Keys that only those files have.
@@ -60,6 +60,8 @@ pub(super) fn read(mut root: Section<'_>) -> Result<Definition, Error> {
     if auth_type == AuthType::OAuth2 && oauth.is_none() {
         return Err(root.error("oauth", "is missing", None));
     }
+    let mut fields = vec![field];
+    instance::add_field(&mut fields, oauth.as_ref(), None);
     Ok(Definition {
         name,
         display_name,
@@ -68,7 +70,10 @@ pub(super) fn read(mut root: Section<'_>) -> Result<Definition, Error> {
         login_hint: root.text("description")?,
         hosts,
         path_prefix,
-        fields: vec![field],
+        also_path_prefixes: Vec::new(),
+        instance: None,
+        alternative_to: Vec::new(),
+        fields,
         inject: vec![Inject { slot, also_remove: Vec::new() }],
         oauth,
     })

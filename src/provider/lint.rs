@@ -3,7 +3,7 @@
 
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 
-use super::{AuthType, Definition, HostPattern};
+use super::{Definition, HostPattern, PathPrefix, lint_oauth};
 
 /// How bad a [`Finding`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,7 +112,6 @@ const SHARED: &[&str] = &[
     "replit.app",
     "replit.dev",
     "run.app",
-    "storage.googleapis.com",
     "surge.sh",
     "trycloudflare.com",
     "ts.net",
@@ -151,7 +150,7 @@ const SHARED: &[&str] = &[
 #[must_use]
 pub fn lint(definition: &Definition) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut find = |severity, key, problem: String, hint: String| {
+    let mut find = |severity, key: &'static str, problem: String, hint: String| {
         let provider = definition.name.clone();
         findings.push(Finding { provider, severity, key, problem, hint });
     };
@@ -183,19 +182,7 @@ pub fn lint(definition: &Definition) -> Vec<Finding> {
             find(Severity::Warning, "fields", problem, "use it in an `[[inject]]`".to_owned());
         }
     }
-    if definition.auth_type == AuthType::OAuth2 {
-        let oauth = definition.oauth.as_ref();
-        let endpoints = oauth.into_iter().flat_map(|oauth| {
-            let urls = [&oauth.authorization_url, &oauth.token_url, &oauth.revocation_url];
-            urls.into_iter().flatten()
-        });
-        for url in
-            endpoints.filter(|url| !url.starts_with("https://") && !url.starts_with("{base_url}"))
-        {
-            let problem = format!("has `{url}`, which is not https");
-            find(Severity::Error, "oauth", problem, "write an https URL".to_owned());
-        }
-    }
+    lint_oauth::check(definition, &mut find);
     findings
 }
 
@@ -206,17 +193,21 @@ pub fn lint_all<'a>(definitions: impl IntoIterator<Item = &'a Definition>) -> Ve
     let mut findings: Vec<Finding> = definitions.iter().copied().flat_map(lint).collect();
     for (index, one) in definitions.iter().enumerate() {
         for other in definitions.iter().skip(index + 1) {
-            if one.path_prefix != other.path_prefix {
+            let declared = one.alternative_to.contains(&other.name)
+                || other.alternative_to.contains(&one.name);
+            let shared = |prefix: &Option<&PathPrefix>| other.path_prefixes().contains(prefix);
+            if declared || !one.path_prefixes().iter().any(shared) {
                 continue;
             }
-            let shared = one.hosts.iter().find(|a| other.hosts.iter().any(|b| overlap(a, b)));
+            let shared = one.hosts.iter().find(|a| other.hosts.iter().any(|b| tied(a, b)));
             if let Some(host) = shared {
                 findings.push(Finding {
                     provider: other.name.clone(),
                     severity: Severity::Error,
                     key: "hosts",
                     problem: format!("overlaps with {} at `{host}`", one.name),
-                    hint: "give the two different hosts or path prefixes".to_owned(),
+                    hint: "give the two different hosts or path prefixes, or say `alternative_to`"
+                        .to_owned(),
                 });
             }
         }
@@ -224,24 +215,13 @@ pub fn lint_all<'a>(definitions: impl IntoIterator<Item = &'a Definition>) -> Ve
     findings
 }
 
-fn overlap(a: &HostPattern, b: &HostPattern) -> bool {
+/// Is there a name that both match, and neither is the more specific one?
+fn tied(a: &HostPattern, b: &HostPattern) -> bool {
     use HostPattern::{Exact, Regex, Suffix, Tenant};
-    let below = |name: &str, suffix: &str| {
-        name.strip_suffix(suffix).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
-    };
     match (a, b) {
-        (Exact(a), Exact(b)) => a == b,
-        (Exact(name), Suffix(suffix)) | (Suffix(suffix), Exact(name)) => below(name, suffix),
-        (Suffix(a), Suffix(b)) => a == b || below(a, b) || below(b, a),
-        (Regex(a), Regex(b)) => a == b,
-        (Regex(text), Exact(name)) | (Exact(name), Regex(text)) => {
-            super::host::compile(text).is_ok_and(|regex| regex.is_match(name))
-        }
+        (Exact(a), Exact(b)) | (Suffix(a), Suffix(b)) | (Regex(a), Regex(b)) => a == b,
         (Tenant(a), Tenant(b)) => a == b,
-        (Regex(_), Suffix(_) | Tenant(_))
-        | (Suffix(_) | Tenant(_), Regex(_))
-        | (Tenant(_), Exact(_) | Suffix(_))
-        | (Exact(_) | Suffix(_), Tenant(_)) => false,
+        (Exact(_) | Suffix(_) | Regex(_) | Tenant(_), _) => false,
     }
 }
 
@@ -402,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn overlaps_are_found_unless_the_path_tells_them_apart() {
+    fn overlaps_are_found_unless_host_or_path_tells_them_apart() {
         let make = |name: &str, host: &str, prefix: &str| {
             let text = format!(
                 "name = \"{name}\"\ndisplay_name = \"x\"\nauth_type = \"api_key\"\nhosts = ['{host}']\n\
@@ -412,8 +392,12 @@ mod tests {
         };
         let a = make("a", "api.example.com", "/v1");
         assert_eq!(lint_all([&a, &make("b", "api.example.com", "/v1")]).len(), 1);
-        assert_eq!(lint_all([&a, &make("b", "*.example.com", "/v1")]).len(), 1);
         assert_eq!(lint_all([&a, &make("b", "api.example.com", "/v2")]).len(), 0);
         assert_eq!(lint_all([&a, &make("b", "api.example.org", "/v1")]).len(), 0);
+        // The exact host is the more specific claim.
+        assert_eq!(lint_all([&a, &make("b", "*.example.com", "/v1")]).len(), 0);
+        let mut alternative = make("b", "api.example.com", "/v1");
+        alternative.alternative_to.push("a".to_owned());
+        assert_eq!(lint_all([&a, &alternative]).len(), 0);
     }
 }

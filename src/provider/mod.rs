@@ -7,15 +7,18 @@
 //! the user's own definitions, in [`Registry::load`], where a broken one is reported and the others
 //! still count.
 
+mod base;
 mod bundled;
 mod environment;
 mod error;
 mod field;
 mod host;
 mod inject;
+mod instance;
 mod jsonc;
 mod legacy;
 mod lint;
+mod lint_oauth;
 mod native;
 mod oauth;
 mod path;
@@ -37,6 +40,7 @@ pub use error::Error;
 pub use field::{Derive, Field, Pattern};
 pub use host::HostPattern;
 pub use inject::{Inject, Slot};
+pub use instance::Instance;
 pub use lint::{Finding, Severity, lint, lint_all};
 pub use oauth::{
     ClientAuthentication, DeviceTokenRequest, Encoding, Flow, OAuth, Revocation, RevocationAuth,
@@ -72,6 +76,16 @@ pub struct Definition {
     /// Part of those hosts it claims; none: all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<PathPrefix>,
+    /// Further parts of those hosts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_path_prefixes: Vec<PathPrefix>,
+    /// What a connection claims instead that has a base URL of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
+    /// Providers that claim the same with another kind of credential: meant for one user to have one
+    /// of them, or to choose between them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternative_to: Vec<String>,
     /// What a connection consists of; at least one.
     pub fields: Vec<Field>,
     /// Where it goes; all of them are applied.
@@ -137,6 +151,12 @@ impl Definition {
             std::sync::LazyLock::new(|| Field::new(API_KEY, API_KEY_LABEL));
         let secret = self.fields.iter().find(|field| field.secret);
         secret.or(self.fields.first()).unwrap_or(&NONE)
+    }
+
+    /// The parts of its hosts it claims; none is all of them.
+    fn path_prefixes(&self) -> Vec<Option<&PathPrefix>> {
+        let also = self.also_path_prefixes.iter().map(Some);
+        std::iter::once(self.path_prefix.as_ref()).chain(also).collect()
     }
 
     fn value_error(&self, field: &str, problem: &str, hint: Option<String>) -> Error {

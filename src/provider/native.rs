@@ -5,8 +5,8 @@ use http::{HeaderName, header};
 
 use super::{
     API_KEY, AuthType, Definition, Derive, Error, Field, HostPattern, Inject, PathPrefix, Pattern,
-    Slot, Template, default_field, inject::check_path_slot, is_variable, oauth, placeholder,
-    read_name, suggest, tree::Section,
+    Slot, Template, default_field, inject::check_path_slot, instance, is_variable, oauth,
+    placeholder, read_name, suggest, tree::Section,
 };
 
 /// Reads the top level.
@@ -18,7 +18,17 @@ pub(super) fn read(mut root: Section<'_>) -> Result<Definition, Error> {
     let login_hint = root.text("login_hint")?;
     let hosts = hosts(&mut root)?;
     let path_prefix = path_prefix(&mut root)?;
-    let fields = fields(&mut root, auth_type)?;
+    let also_path_prefixes = also_path_prefixes(&mut root, path_prefix.as_ref())?;
+    let instance = match root.section("instance")? {
+        Some(mut section) => {
+            let instance = instance::read(&mut section)?;
+            section.finish()?;
+            Some(instance)
+        }
+        None => None,
+    };
+    let alternative_to = root.texts("alternative_to")?;
+    let mut fields = fields(&mut root, auth_type)?;
     let inject = injections(&mut root, &fields)?;
     let oauth = match root.section("oauth")? {
         Some(mut section) => {
@@ -31,6 +41,7 @@ pub(super) fn read(mut root: Section<'_>) -> Result<Definition, Error> {
     if auth_type == AuthType::OAuth2 && oauth.is_none() {
         return Err(root.missing("oauth", Some("add an `[oauth]` table".to_owned())));
     }
+    instance::add_field(&mut fields, oauth.as_ref(), instance.as_ref());
     check_settings(&root, &hosts, &fields)?;
     root.finish()?;
     Ok(Definition {
@@ -41,6 +52,9 @@ pub(super) fn read(mut root: Section<'_>) -> Result<Definition, Error> {
         login_hint,
         hosts,
         path_prefix,
+        also_path_prefixes,
+        instance,
+        alternative_to,
         fields,
         inject,
         oauth,
@@ -73,6 +87,25 @@ fn hosts(root: &mut Section<'_>) -> Result<Vec<HostPattern>, Error> {
 fn path_prefix(root: &mut Section<'_>) -> Result<Option<PathPrefix>, Error> {
     let Some(text) = root.text("path_prefix")? else { return Ok(None) };
     PathPrefix::parse(&text).map_err(|problem| root.error("path_prefix", problem, None))
+}
+
+/// Beside a `path_prefix` only: without one the whole host is claimed already.
+fn also_path_prefixes(
+    root: &mut Section<'_>,
+    first: Option<&PathPrefix>,
+) -> Result<Vec<PathPrefix>, Error> {
+    let key = "also_path_prefixes";
+    let texts = root.texts(key)?;
+    if first.is_none() && !texts.is_empty() {
+        let hint = Some("name the first one in `path_prefix`".to_owned());
+        return Err(root.error(key, "stands without a `path_prefix`", hint));
+    }
+    let parse = |text: &String| match PathPrefix::parse(text) {
+        Ok(Some(prefix)) => Ok(prefix),
+        Ok(None) => Err(root.error(key, "has an empty one", None)),
+        Err(problem) => Err(root.error(key, problem, None)),
+    };
+    texts.iter().map(parse).collect()
 }
 
 fn fields(root: &mut Section<'_>, auth_type: AuthType) -> Result<Vec<Field>, Error> {

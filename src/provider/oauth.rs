@@ -27,6 +27,9 @@ pub struct OAuth {
     /// Token endpoint (RFC 6749 §3.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_url: Option<String>,
+    /// Further URLs of the token endpoint, which clients know it by. Never asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub token_aliases: Vec<String>,
     /// Where a token is refreshed, if not at the token endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_url: Option<String>,
@@ -74,6 +77,10 @@ pub struct OAuth {
     /// names, such as `access_token` to `authed_user.access_token`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub token_response: BTreeMap<String, String>,
+    /// Fields that a token response fills in: a field's name to a path of names, such as `host` to
+    /// `instance_url`; see [`super::Definition::settings_from_response`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings_from_response: BTreeMap<String, String>,
     /// Life of an access token in seconds where the response does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
@@ -85,6 +92,42 @@ pub struct OAuth {
     /// Where a client is registered, in a sentence for the one who logs in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_hint: Option<String>,
+}
+
+impl OAuth {
+    /// Everything that may hold `{base_url}`.
+    pub(super) fn urls_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        [
+            &mut self.issuer,
+            &mut self.resource,
+            &mut self.authorization_url,
+            &mut self.token_url,
+            &mut self.refresh_url,
+            &mut self.revocation_url,
+            &mut self.device_authorization_url,
+            &mut self.registration_endpoint,
+        ]
+        .into_iter()
+        .flatten()
+        .chain(&mut self.token_aliases)
+    }
+
+    /// The same, with their keys.
+    pub(super) fn urls(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("issuer", &self.issuer),
+            ("resource", &self.resource),
+            ("authorization_url", &self.authorization_url),
+            ("token_url", &self.token_url),
+            ("refresh_url", &self.refresh_url),
+            ("revocation_url", &self.revocation_url),
+            ("device_authorization_url", &self.device_authorization_url),
+            ("registration_endpoint", &self.registration_endpoint),
+        ]
+        .into_iter()
+        .filter_map(|(key, url)| Some((key, url.as_deref()?)))
+        .chain(self.token_aliases.iter().map(|url| ("token_aliases", url.as_str())))
+    }
 }
 
 /// How a provider revokes a token. The defaults are RFC 7009's.
@@ -261,6 +304,7 @@ pub(super) fn read(section: &mut Section<'_>, flow: Option<Flow>) -> Result<OAut
         resource: section.text("resource")?,
         authorization_url: section.text("authorization_url")?,
         token_url: section.text("token_url")?,
+        token_aliases: section.texts("token_aliases")?,
         refresh_url: section.text("refresh_url")?,
         revocation_url: section.text("revocation_url")?,
         revocation,
@@ -279,6 +323,7 @@ pub(super) fn read(section: &mut Section<'_>, flow: Option<Flow>) -> Result<OAut
         token_headers: section.strings("token_headers")?,
         token_request: one_of(section, "token_request", ENCODINGS)?.unwrap_or_default(),
         token_response: section.strings("token_response")?,
+        settings_from_response: section.strings("settings_from_response")?,
         expires_in: section.number("expires_in")?,
         authorization_method: one_of(section, "authorization_method", METHODS)?.unwrap_or_default(),
         client_id: section.text("client_id")?,

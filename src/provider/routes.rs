@@ -95,20 +95,24 @@ impl Routes {
     pub fn build(members: &[Member]) -> Self {
         let mut routes = Self::default();
         for member in members {
-            for host in &member.definition.hosts {
-                let entries = match host.resolve(&member.settings) {
-                    Ok(Resolved::Exact(host)) => routes.exact.entry(host).or_default(),
-                    Ok(Resolved::Suffix(host)) => routes.suffix.entry(host).or_default(),
-                    Ok(Resolved::Regex(regex, text)) => {
+            let claimed = match member.definition.claimed(&member.settings) {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    routes.problems.push(error);
+                    continue;
+                }
+            };
+            for host in claimed.hosts {
+                let entries = match host {
+                    Resolved::Exact(host) => routes.exact.entry(host).or_default(),
+                    Resolved::Suffix(host) => routes.suffix.entry(host).or_default(),
+                    Resolved::Regex(regex, text) => {
                         &mut routes.regex.entry(text).or_insert((regex, Vec::new())).1
                     }
-                    Err((field, problem)) => {
-                        let error = member.definition.value_error(&field, problem, None);
-                        routes.problems.push(error);
-                        continue;
-                    }
                 };
-                add(entries, member);
+                for prefix in &claimed.path_prefixes {
+                    add(entries, member, prefix.as_ref());
+                }
             }
         }
         routes
@@ -164,6 +168,23 @@ impl Routes {
         }
     }
 
+    /// Which connections of one of several equal providers claim a request: for who has chosen one
+    /// where [`Self::route`] finds [`Route::Ambiguous`].
+    #[must_use]
+    pub fn claim_of(&self, provider: &str, host: &str, path: &str) -> Option<&Claim> {
+        let host = canonical(host)?;
+        let matches = |entry: &Entry| {
+            entry.claim.definition.name == provider
+                && entry.prefix.as_ref().is_none_or(|prefix| prefix.matches(path))
+        };
+        let own = self.entries(&host).filter(|(_, _, entry)| matches(entry));
+        let best = own.max_by_key(|(kind, suffix, entry)| {
+            let prefix = entry.prefix.as_ref().map_or(0, PathPrefix::len);
+            Rank { prefix, kind: *kind, suffix: *suffix }
+        });
+        best.map(|(_, _, entry)| &entry.claim)
+    }
+
     /// What two providers claim alike, so that it can be said before a request meets it. Expressions
     /// that differ in their text and match the same host are found only by [`Self::route`].
     #[must_use]
@@ -181,6 +202,7 @@ impl Routes {
             }
             for (prefix, mut providers) in by_prefix {
                 providers.sort();
+                providers.dedup();
                 if providers.len() > 1 {
                     let path_prefix = prefix.map(ToString::to_string);
                     conflicts.push(Conflict { host: host.clone(), path_prefix, providers });
@@ -211,16 +233,16 @@ impl Routes {
 }
 
 /// Adds a connection to its provider's claim, or makes that.
-fn add(entries: &mut Vec<Entry>, member: &Member) {
+fn add(entries: &mut Vec<Entry>, member: &Member, prefix: Option<&PathPrefix>) {
     let definition = &member.definition;
     let own = entries.iter_mut().find(|entry| {
-        entry.claim.definition.name == definition.name && entry.prefix == definition.path_prefix
+        entry.claim.definition.name == definition.name && entry.prefix.as_ref() == prefix
     });
     match own {
         Some(entry) if entry.claim.connections.contains(&member.connection) => {}
         Some(entry) => entry.claim.connections.push(Arc::clone(&member.connection)),
         None => entries.push(Entry {
-            prefix: definition.path_prefix.clone(),
+            prefix: prefix.cloned(),
             claim: Claim {
                 definition: Arc::clone(definition),
                 connections: vec![Arc::clone(&member.connection)],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Definition, Error, Values, suggest};
+use super::{Definition, Error, Values, base::BASE_URL, suggest};
 
 impl Definition {
     /// Checks what a person entered and adds what can be derived from it. White space around a value
@@ -77,7 +77,8 @@ impl Definition {
                 return Err(self.value_error(&field.name, "does not look like one", hint));
             }
         }
-        self.check_hosts(&self.settings(&values))?;
+        self.settle_base_url(&mut values)?;
+        self.claimed(&self.settings(&values))?;
         self.changes(&values)?;
         Ok(values)
     }
@@ -94,11 +95,15 @@ impl Definition {
             .collect()
     }
 
-    fn check_hosts(&self, settings: &BTreeMap<String, String>) -> Result<(), Error> {
-        for host in &self.hosts {
-            host.resolve(settings)
-                .map_err(|(field, problem)| self.value_error(&field, problem, None))?;
+    /// Leaves a base URL in the form in which it is compared, and none that is the default.
+    fn settle_base_url(&self, values: &mut Values) -> Result<(), Error> {
+        if self.default_base_url().is_none() || !values.contains_key(BASE_URL) {
+            return Ok(());
         }
+        match self.own_base(&self.settings(values))? {
+            Some(base) => values.insert(BASE_URL.to_owned(), SecretString::from(base.url)),
+            None => values.remove(BASE_URL),
+        };
         Ok(())
     }
 }
