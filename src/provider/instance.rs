@@ -178,7 +178,8 @@ impl Definition {
             }
         };
         let hosts = patterns.iter().map(|host| {
-            host.resolve(settings).map_err(|(field, problem)| self.value_error(&field, problem, None))
+            host.resolve(settings)
+                .map_err(|(field, problem)| self.value_error(&field, problem, None))
         });
         Ok(Claimed { hosts: hosts.collect::<Result<_, _>>()?, path_prefixes })
     }
@@ -292,7 +293,8 @@ mod tests {
             settings_from_response = { host = "instance_url", access_token = "instance_url" }
         "#;
         let crm = Definition::parse_toml(text, "crm.toml").unwrap();
-        let from = |url: &str| crm.settings_from_response(&serde_json::json!({"instance_url": url}));
+        let from =
+            |url: &str| crm.settings_from_response(&serde_json::json!({"instance_url": url}));
         let expected = BTreeMap::from([("host".to_owned(), "acme.crm.com".to_owned())]);
         assert_eq!(from("https://acme.crm.com/"), expected);
         assert_eq!(from("https://evil.io"), BTreeMap::new());

@@ -57,7 +57,7 @@ type Find<'a> = dyn FnMut(Severity, &'static str, String, String) + 'a;
 pub(super) fn check(definition: &Definition, find: &mut Find<'_>) {
     check_instance(definition, find);
     let Some(oauth) = &definition.oauth else { return };
-    let base = oauth.base_url.as_deref();
+    let base = definition.default_base_url();
     let bad = base.and_then(|base| BaseUrl::parse(base).err());
     if let Some(problem) = bad.filter(|_| definition.instance.is_none()) {
         error(find, format!("has a `base_url` that {problem}"), "such as https://example.com");
@@ -103,11 +103,7 @@ fn check_instance(definition: &Definition, find: &mut Find<'_>) {
 }
 
 /// What is wrong with an endpoint, and the mend. `known` placeholders may stand in path and query.
-fn url_problem(
-    url: &str,
-    known: &[&str],
-    has_base: bool,
-) -> Option<(&'static str, &'static str)> {
+fn url_problem(url: &str, known: &[&str], has_base: bool) -> Option<(&'static str, &'static str)> {
     if url.contains(PLACEHOLDER) && !has_base {
         return Some(("and there is no default for it", "give `oauth.base_url` its default"));
     }
@@ -144,8 +140,7 @@ fn check_flow(oauth: &OAuth, find: &mut Find<'_>) {
     let token = oauth.token_url.is_some() || discovered;
     let browser = token && (oauth.authorization_url.is_some() || discovered);
     let device = token && (oauth.device_authorization_url.is_some() || discovered);
-    let registers =
-        oauth.registration_endpoint.is_some() || discovered || oauth.resource.is_some();
+    let registers = oauth.registration_endpoint.is_some() || discovered || oauth.resource.is_some();
     let (complete, missing) = match oauth.flow {
         Flow::Pkce => (browser, "`authorization_url` and `token_url`"),
         Flow::DeviceCode => (device, "`device_authorization_url` and `token_url`"),
@@ -192,7 +187,11 @@ fn check_fields(definition: &Definition, oauth: &OAuth, find: &mut Find<'_>) {
     }
     let paths = oauth.token_response.iter().chain(&oauth.settings_from_response);
     for (_, path) in paths.filter(|(_, path)| path.split('.').any(str::is_empty)) {
-        error(find, format!("has `{path}`, which is no path"), "such as `authed_user.access_token`");
+        error(
+            find,
+            format!("has `{path}`, which is no path"),
+            "such as `authed_user.access_token`",
+        );
     }
     if let Some(member) = unknown(&oauth.token_response, MEMBERS) {
         let problem = format!("has `{member}` in `token_response`, which is not read");
