@@ -2,6 +2,7 @@
 
 mod facts;
 mod instances;
+mod oauth;
 
 use std::{collections::BTreeMap, sync::Arc};
 
