@@ -7,5 +7,6 @@ mod child;
 mod cli;
 mod dependencies;
 mod interceptor;
+mod oauth;
 mod providers;
 mod vault;

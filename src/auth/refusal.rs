@@ -70,9 +70,24 @@ pub(super) fn clean(text: &str, sent: &[SecretString], longest: usize) -> String
     // The longest first: one secret may be part of another.
     needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
     for needle in needles.iter().filter(|needle| !needle.is_empty()) {
-        clean = clean.replace(needle.as_str(), REMOVED);
+        clean = without(&clean, needle);
     }
     clean.chars().take(longest).collect::<String>().trim().to_owned()
+}
+
+/// ASCII `text` without `needle`, in whatever case: a host comes in lower case.
+fn without(text: &str, needle: &str) -> String {
+    let needle = needle.to_ascii_lowercase();
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some((before, found)) =
+        rest.to_ascii_lowercase().find(&needle).and_then(|at| rest.split_at_checked(at))
+    {
+        kept.push_str(before);
+        kept.push_str(REMOVED);
+        rest = found.split_at_checked(needle.len()).map_or("", |(_, rest)| rest);
+    }
+    kept.push_str(rest);
+    kept
 }
 
 fn printable(text: &str) -> String {
