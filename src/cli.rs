@@ -4,6 +4,7 @@
 //! have in common. What a usage error may repeat is decided in [`usage`].
 
 mod connections;
+mod import;
 mod machine;
 mod run;
 pub mod usage;
@@ -15,6 +16,7 @@ pub use self::{
         ExportArgs, ExportFormat, FieldValue, GetArgs, InspectArgs, ListArgs, LoginArgs,
         LogoutArgs, RegisterArgs, RemoveArgs, RevokeArgs, ScanArgs, SetDefaultArgs,
     },
+    import::ImportArgs,
     machine::{
         CompletionsArgs, DaemonArgs, DaemonCommand, DaemonLogsArgs, DemoArgs, DoctorArgs, InitArgs,
         LogArgs, LogCommand, ServeArgs, WhoamiArgs,
@@ -88,6 +90,8 @@ pub enum Command {
     Register(RegisterArgs),
     /// Find keys in .env files and the environment
     Scan(ScanArgs),
+    /// Take over what the earlier authsome (Python) has stored
+    Import(ImportArgs),
     /// Show user, home, daemon and version
     Whoami(WhoamiArgs),
     /// Show or verify the audit log

@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod dashboard;
 pub mod demo;
 pub mod gate;
+pub mod import;
 pub mod interceptor;
 pub mod output;
 pub mod paths;

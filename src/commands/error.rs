@@ -3,7 +3,7 @@
 use std::{fmt, process::ExitCode};
 
 use crate::{
-    audit, config, output, paths,
+    audit, config, import, output, paths,
     protocol::{ErrorKind, ErrorReply, chain},
 };
 
@@ -110,6 +110,13 @@ impl From<paths::Error> for Error {
 impl From<audit::Error> for Error {
     fn from(error: audit::Error) -> Self {
         Self { hint: error.hint(), ..Self::failed(chain(&error)) }
+    }
+}
+
+impl From<import::Error> for Error {
+    fn from(error: import::Error) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self { hint, ..Self::new(ErrorKind::NotFound, chain(&error)) }
     }
 }
 

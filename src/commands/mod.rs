@@ -12,6 +12,7 @@ mod error;
 mod export;
 mod export_format;
 mod get;
+mod import;
 mod init;
 mod inspect;
 mod list;
@@ -130,6 +131,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         }
         Command::Doctor(args) => return doctor::doctor(&args, context),
         Command::Demo(args) => return demo::demo(&args, context),
+        Command::Import(args) => return import::import(&args, context),
         Command::Login(args) => login::login(args, context),
         Command::List(args) => list::list(&args, context),
         Command::Inspect(args) => inspect::inspect(&args, context),

@@ -33,29 +33,21 @@ pub(super) fn register(args: &RegisterArgs, context: &Context) -> Result<(), Err
         return Err(Error::new(ErrorKind::Exists, message).hint("--force replaces it"));
     }
     let overrides = overrides(&registry, &definition);
-    let agreed = agree(args, context, &definition, &findings, &overrides)?;
-    let path = context.home.providers().join(format!("{name}.{extension}"));
-    if agreed {
-        context.home.ensure()?;
-        paths::create_private_dir(&context.home.providers())?;
-        paths::write_private(&path, text.as_bytes())?;
-        if let Some(old) = present.filter(|old| *old != path) {
-            fs::remove_file(&old).map_err(|error| {
-                Error::caused(format_args!("cannot remove {}", old.display()), &error)
-            })?;
-        }
-        context.reload_providers()?;
-    }
+    let agreed = agree(args.yes, context, &definition, &findings, &overrides)?;
+    let path = match agreed {
+        true => Some(write(context, name, &text, extension, present.as_deref())?),
+        false => None,
+    };
     let members = json!({
         "status": if agreed { "registered" } else { "cancelled" },
         "provider": name,
-        "path": agreed.then(|| path.display().to_string()),
+        "path": path.as_ref().map(|path| path.display().to_string()),
         "hosts": hosts(&definition),
         "overrides": overrides,
         "findings": findings.iter().map(finding_json).collect::<Vec<_>>(),
     });
     Ok(context.output.result(members, |text| {
-        if agreed {
+        if let Some(path) = &path {
             text.line(format!("Registered {name}: {}", path.display()));
             text.blank();
             text.line(format!("Next: authsome login {name}"));
@@ -63,6 +55,27 @@ pub(super) fn register(args: &RegisterArgs, context: &Context) -> Result<(), Err
             text.line("Nothing was changed.");
         }
     })?)
+}
+
+/// Stores a definition in place of the one in `present`, and tells the daemon.
+pub(super) fn write(
+    context: &Context,
+    name: &str,
+    text: &str,
+    extension: &str,
+    present: Option<&Path>,
+) -> Result<PathBuf, Error> {
+    let path = context.home.providers().join(format!("{name}.{extension}"));
+    context.home.ensure()?;
+    paths::create_private_dir(&context.home.providers())?;
+    paths::write_private(&path, text.as_bytes())?;
+    if let Some(old) = present.filter(|old| **old != path) {
+        fs::remove_file(old).map_err(|error| {
+            Error::caused(format_args!("cannot remove {}", old.display()), &error)
+        })?;
+    }
+    context.reload_providers()?;
+    Ok(path)
 }
 
 /// The definition, its text, and the extension it is stored with.
@@ -109,7 +122,7 @@ fn finding_json(finding: &Finding) -> Value {
 }
 
 /// What changes for other providers, one sentence each.
-fn overrides(registry: &Registry, definition: &Definition) -> Vec<String> {
+pub(super) fn overrides(registry: &Registry, definition: &Definition) -> Vec<String> {
     let mut overrides = Vec::new();
     // A custom definition is only replaced by who said --force.
     let name = &definition.name;
@@ -125,8 +138,9 @@ fn overrides(registry: &Registry, definition: &Definition) -> Vec<String> {
     overrides
 }
 
-fn agree(
-    args: &RegisterArgs,
+/// Shows what a definition claims, and asks unless the answer is `yes`.
+pub(super) fn agree(
+    yes: bool,
     context: &Context,
     definition: &Definition,
     findings: &[Finding],
@@ -145,7 +159,7 @@ fn agree(
     for sentence in overrides {
         output.warning(sentence);
     }
-    if args.yes {
+    if yes {
         return Ok(true);
     }
     if output::can_prompt() {
