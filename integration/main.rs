@@ -8,6 +8,7 @@ mod clients;
 mod dns;
 mod escape;
 mod http;
+mod import;
 mod lifecycle;
 mod run;
 mod support;

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! `? N` is the exit code, 0 if it is not there. `[..]` stands for anything within a line, `[...]`
-//! alone for any number of lines, `[HOME]` for the authsome home and `[CWD]` for the working directory.
+//! alone for any number of lines, `[HOME]` for the authsome home, `[CWD]` for the working directory and
+//! `[DATA]` for `tests/data`.
 //! Words are split at blanks; single quotes keep them together; `NAME=value` before `authsome` sets a
 //! variable.
 
@@ -21,6 +22,8 @@ use std::{
     path::Path,
     process::{Command, Stdio},
 };
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
 
 #[test]
 fn every_session_goes_as_it_is_written() {
@@ -70,7 +73,8 @@ fn play(session: &str) -> Vec<String> {
             let (output, got) = run(command, &cwd, &home, &std::mem::take(&mut input));
             let output = output
                 .replace(home.to_str().unwrap(), "[HOME]")
-                .replace(cwd.to_str().unwrap(), "[CWD]");
+                .replace(cwd.to_str().unwrap(), "[CWD]")
+                .replace(DATA, "[DATA]");
             let lines = |text: &str| text.trim_end().lines().map(str::to_owned).collect::<Vec<_>>();
             if got != code || !matches(&lines(&expected), &lines(&output)) {
                 failures.push(format!("$ {command}\n? {got} (expected {code})\n{output}"));
@@ -96,6 +100,7 @@ fn run(line: &str, cwd: &Path, home: &Path, input: &str) -> (String, i32) {
         command.env(name, value.replace("[CWD]", cwd.to_str().unwrap()));
     }
     assert_eq!(words.next().as_deref(), Some("authsome"), "{line}");
+    let words = words.map(|word| word.replace("[DATA]", DATA));
     command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A command that reads no input may be gone before it is written.

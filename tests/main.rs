@@ -6,6 +6,7 @@ mod audit;
 mod child;
 mod cli;
 mod dependencies;
+mod import;
 mod interceptor;
 mod oauth;
 mod providers;

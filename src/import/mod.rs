@@ -36,6 +36,9 @@ pub struct Found {
     pub clients: Vec<FoundClient>,
     /// Definitions the user has added.
     pub definitions: Vec<FoundDefinition>,
+    /// Providers whose added definition is among what could not be read. Another one of that name
+    /// would send their keys to other hosts.
+    pub lost_definitions: Vec<String>,
     /// What is there and could not be read.
     pub unreadable: Vec<Unreadable>,
 }

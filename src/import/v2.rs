@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::{
     Error, Found, FoundDefinition, Profile, files,
@@ -56,26 +57,38 @@ fn definitions(home: &Path, found: &mut Found) {
     };
     for name in names.into_iter().filter(|name| name.ends_with(".json")) {
         let origin = format!("providers/{name}");
-        match files::read(&directory.join(&name)) {
-            Ok(Some(content)) => definition(origin, &content, found),
-            Ok(None) => {}
-            Err(error) => found.unreadable(origin, error),
+        let provider = name.strip_suffix(".json").unwrap_or(&name);
+        let text = match files::read(&directory.join(&name)) {
+            Ok(Some(text)) => Ok(text),
+            Ok(None) => continue,
+            Err(error) => Err(error),
+        };
+        definition(provider, origin, text, found);
+    }
+}
+
+/// Adds the definition of `provider`. One of a name that was found before is an older state of it.
+pub(super) fn definition(
+    provider: &str,
+    origin: String,
+    text: Result<Zeroizing<Vec<u8>>, Error>,
+    found: &mut Found,
+) {
+    match text.and_then(|text| parse(&origin, &text)) {
+        Ok((definition, text)) => {
+            if !found.definitions.iter().any(|known| known.definition.name == definition.name) {
+                found.definitions.push(FoundDefinition { origin, definition, text });
+            }
+        }
+        Err(error) => {
+            found.lost_definitions.push(provider.to_owned());
+            found.unreadable(origin, error);
         }
     }
 }
 
-/// Adds one definition. One of a name that was found before is an older state of it.
-pub(super) fn definition(origin: String, text: &[u8], found: &mut Found) {
-    let Ok(text) = str::from_utf8(text) else {
-        return found.unreadable(origin, Error::Record { problem: "is not text" });
-    };
-    match Definition::parse_json(text, &origin) {
-        Ok(definition) => {
-            if !found.definitions.iter().any(|known| known.definition.name == definition.name) {
-                let text = text.to_owned();
-                found.definitions.push(FoundDefinition { origin, definition, text });
-            }
-        }
-        Err(error) => found.unreadable(origin, Error::Definition(error)),
-    }
+fn parse(origin: &str, text: &[u8]) -> Result<(Definition, String), Error> {
+    let text = str::from_utf8(text).map_err(|_| Error::Record { problem: "is not text" })?;
+    let definition = Definition::parse_json(text, origin).map_err(Error::Definition)?;
+    Ok((definition, text.to_owned()))
 }

@@ -113,10 +113,8 @@ fn take(
         } else if collection == "providers" {
             for (name, sealed) in entries {
                 let origin = format!("definition of {name}");
-                match sealed.and_then(|sealed| opener.open(&sealed)) {
-                    Ok(text) => v2::definition(origin, &text, found),
-                    Err(error) => found.unreadable(origin, error),
-                }
+                let text = sealed.and_then(|sealed| opener.open(&sealed));
+                v2::definition(&name, origin, text, found);
             }
         } else if collection == "server" {
             for (key, sealed) in entries {

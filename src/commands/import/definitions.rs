@@ -120,7 +120,7 @@ mod tests {
         [[inject]]
         kind = "header"
         name = "X-Key"
-        value = "{token}"
+        template = "{token}"
     "#;
 
     fn covered(url: &str, header: &str) -> bool {

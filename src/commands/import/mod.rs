@@ -18,7 +18,10 @@ use std::{
 
 use serde::Serialize;
 
-use self::plan::{Planned, Secret};
+use self::{
+    definitions::Taken,
+    plan::{Planned, Secret},
+};
 use super::{
     Context, Error, connections,
     store::{Stored, store},
@@ -101,30 +104,29 @@ pub(super) fn import(args: &ImportArgs, context: &Context) -> Result<ExitCode, E
     let home = home(args)?;
     let found = import::read(&home)?;
     check_profile(args, &found, &home)?;
-    let Found { definitions, unreadable, connections, clients, .. } = found;
+    let Found { definitions, lost_definitions, unreadable, connections, clients, .. } = found;
     let definitions = definitions::take(args, context, definitions)?;
-    let registry = context.registry();
-    let mut offered: Vec<&str> = Vec::new();
-    if args.dry_run {
-        offered.extend(definitions.iter().map(|taken| taken.provider.as_str()));
-    }
+    let known = Known::new(context.registry(), &definitions, lost_definitions);
     let profile = args.profile.as_deref();
-    let planned = plan::connections(connections, profile, args.force);
-    let (planned, clients) = plan::with_clients(planned, clients, profile);
+    let planned = plan::connections(connections, profile, args.force, |name| known.name(name));
+    let (planned, clients) = plan::with_clients(planned, clients, profile, |name| known.name(name));
     let mut outcomes = Vec::new();
     let mut vault = Vault::open(args, context, !planned.is_empty() || !clients.is_empty())?;
     for planned in &planned {
-        outcomes.push(match verdict(planned, &registry, &offered) {
+        let verdict = match &planned.useless {
+            Some(reason) => Some(Outcome::noted(Status::Skipped, reason)),
+            None => known.objection(&planned.provider),
+        };
+        outcomes.push(match verdict {
             Some(outcome) => outcome,
-            None => vault.take(planned, &registry, args.force)?,
+            None => vault.take(planned, &known.registry, args.force)?,
         });
     }
     vault.choose_defaults(&planned, &outcomes)?;
     let clients = clients.into_iter().map(|client| {
-        let outcome = if registry.get(&client.provider).is_none() {
-            unknown(&registry, &client.provider)
-        } else {
-            vault.take_tokens(&client)?
+        let outcome = match known.objection(&client.provider) {
+            Some(outcome) => outcome,
+            None => vault.take_tokens(&client)?,
         };
         Ok((client, outcome))
     });
@@ -159,21 +161,56 @@ fn check_profile(args: &ImportArgs, found: &Found, home: &Path) -> Result<(), Er
     })
 }
 
-/// What can be said of a connection without the vault.
-fn verdict(planned: &Planned, registry: &Registry, offered: &[&str]) -> Option<Outcome> {
-    if let Some(reason) = &planned.useless {
-        return Some(Outcome::noted(Status::Skipped, reason));
+/// Which providers things can be stored for.
+struct Known {
+    registry: Registry,
+    /// Had a definition of their own there, which counts here too, or would with `--dry-run`.
+    own: Vec<String>,
+    /// Had a definition of their own there, and have another or none here.
+    lost: Vec<String>,
+}
+
+impl Known {
+    fn new(registry: Registry, definitions: &[Taken], mut lost: Vec<String>) -> Self {
+        let mut own = Vec::new();
+        for taken in definitions {
+            let status = taken.outcome.status;
+            if !status.is_settled() {
+                lost.push(taken.provider.clone());
+            } else if status != Status::Skipped {
+                own.push(taken.provider.clone());
+            }
+        }
+        // What is unreadable in one place may have been read from another.
+        lost.retain(|name| !own.contains(name));
+        Self { registry, own, lost }
     }
-    let known = registry.get(&planned.provider).is_some();
-    if !known && !offered.contains(&planned.provider.as_str()) {
-        return Some(unknown(registry, &planned.provider));
+
+    /// What a provider there is called here. A definition of the user's own keeps its name.
+    fn name(&self, provider: &str) -> String {
+        if self.own.iter().chain(&self.lost).any(|name| name == provider) {
+            provider.to_owned()
+        } else {
+            plan::renamed(provider).to_owned()
+        }
     }
-    None
+
+    /// Why nothing is stored for `provider`.
+    fn objection(&self, provider: &str) -> Option<Outcome> {
+        if self.lost.iter().any(|name| name == provider) {
+            // Under another definition of that name it would be sent to other hosts.
+            let note = format!("the definition of {provider} was not taken over");
+            return Some(Outcome::noted(Status::Refused, note));
+        }
+        let known =
+            self.registry.get(provider).is_some() || self.own.iter().any(|name| name == provider);
+        (!known).then(|| unknown(&self.registry, provider))
+    }
 }
 
 fn unknown(registry: &Registry, provider: &str) -> Outcome {
     let note = match registry.closest(provider) {
-        Some(close) => format!("there is {close}"),
+        Some(close) => format!("did you mean {close}?"),
         None => "authsome register adds one".to_owned(),
     };
     Outcome::noted(Status::UnknownProvider, note)

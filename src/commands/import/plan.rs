@@ -58,6 +58,7 @@ pub(super) fn connections(
     found: Vec<FoundConnection>,
     profile: Option<&str>,
     replace: bool,
+    name_here: impl Fn(&str) -> String,
 ) -> Vec<Planned> {
     let mut taken = BTreeSet::new();
     let mut planned = Vec::new();
@@ -65,7 +66,7 @@ pub(super) fn connections(
         if profile.is_some_and(|wanted| wanted != found.profile.name) {
             continue;
         }
-        let provider = renamed(&found.provider).to_owned();
+        let provider = name_here(&found.provider);
         let plain = found.profile.active || profile.is_some();
         let long = format!("{}-{}", found.profile.name, found.name);
         let mut connection = if plain { found.name.clone() } else { long.clone() };
@@ -94,8 +95,8 @@ pub(super) fn login_command(provider: &str, connection: &str) -> String {
     }
 }
 
-/// The name here of a provider there.
-fn renamed(provider: &str) -> &str {
+/// The name here of a bundled provider there.
+pub(super) fn renamed(provider: &str) -> &str {
     RENAMED.iter().find(|(old, _)| *old == provider).map_or(provider, |(_, new)| new)
 }
 
@@ -144,6 +145,7 @@ pub(super) fn with_clients(
     mut planned: Vec<Planned>,
     clients: Vec<FoundClient>,
     profile: Option<&str>,
+    name_here: impl Fn(&str) -> String,
 ) -> (Vec<Planned>, Vec<ImportTokens>) {
     let mut unused = Vec::new();
     for found in clients {
@@ -151,7 +153,7 @@ pub(super) fn with_clients(
         if owner.is_some_and(|owner| profile.is_some_and(|wanted| wanted != owner.name)) {
             continue;
         }
-        let provider = renamed(&found.provider);
+        let provider = name_here(&found.provider);
         let client = ClientCredentials { id: found.id, secret: found.secret.map(protocol::Secret) };
         let mut used = false;
         for planned in &mut planned {
@@ -168,7 +170,7 @@ pub(super) fn with_clients(
         }
         if !used {
             unused.push(ImportTokens {
-                provider: provider.to_owned(),
+                provider,
                 connection: "default".to_owned(),
                 access_token: None,
                 refresh_token: None,
@@ -241,6 +243,10 @@ mod tests {
         }
     }
 
+    fn name(provider: &str) -> String {
+        renamed(provider).to_owned()
+    }
+
     fn names(planned: &[Planned]) -> Vec<String> {
         planned.iter().map(|one| format!("{}/{}", one.provider, one.connection)).collect()
     }
@@ -251,10 +257,10 @@ mod tests {
             vec![found("me", true, "openai", "default"), found("work", false, "openai", "default")]
         };
 
-        let planned = connections(all(), None, false);
+        let planned = connections(all(), None, false, name);
         assert_eq!(names(&planned), ["openai/default", "openai/work-default"]);
         assert_eq!([planned[0].default, planned[1].default], [true, false]);
-        assert_eq!(names(&connections(all(), Some("work"), false)), ["openai/default"]);
+        assert_eq!(names(&connections(all(), Some("work"), false, name)), ["openai/default"]);
     }
 
     #[test]
@@ -265,7 +271,7 @@ mod tests {
             found("default", false, "openai", "default"),
         ];
 
-        let planned = connections(all, None, false);
+        let planned = connections(all, None, false, name);
 
         assert_eq!(names(&planned[..2]), ["openai/default", "openai/default-default"]);
         assert!(planned[1].useless.is_none() && planned[2].useless.is_some());
@@ -277,7 +283,7 @@ mod tests {
             status: status.into(),
             ..found
         };
-        let useless = |found| connections(vec![found], None, false)[0].useless.is_some();
+        let useless = |found| connections(vec![found], None, false, name)[0].useless.is_some();
 
         assert!(useless(with("revoked", found("me", true, "openai", "default"))));
         assert!(useless(with("expired", login("me", "github", None))));
@@ -286,10 +292,10 @@ mod tests {
 
     #[test]
     fn a_login_gets_its_own_profiles_client() {
-        let planned = connections(vec![login("me", "notion_dcr", None)], None, false);
+        let planned = connections(vec![login("me", "notion_dcr", None)], None, false, name);
         let clients = vec![client(Some("other"), "notion_dcr"), client(Some("me"), "notion_dcr")];
 
-        let (planned, unused) = with_clients(planned, clients, None);
+        let (planned, unused) = with_clients(planned, clients, None, name);
 
         let Secret::Tokens(tokens) = &planned[0].secret else { panic!() };
         assert!(tokens.client.is_some());
@@ -302,8 +308,12 @@ mod tests {
     fn a_client_of_everybody_is_given_to_every_login() {
         let all = vec![login("me", "github", None), login("you", "github", None)];
 
-        let (planned, unused) =
-            with_clients(connections(all, None, false), vec![client(None, "github")], None);
+        let (planned, unused) = with_clients(
+            connections(all, None, false, name),
+            vec![client(None, "github")],
+            None,
+            name,
+        );
 
         let with_client =
             |one: &Planned| matches!(&one.secret, Secret::Tokens(t) if t.client.is_some());

@@ -75,13 +75,12 @@ impl Report {
         text.line(self.counts());
         if args.dry_run {
             text.line("Nothing was changed.");
-        } else if complete {
-            text.line(format!(
-                "{} was not changed and still holds these secrets: delete it when you no longer \
-                 need it.",
-                self.home.display()
-            ));
+            return;
         }
+        let home = self.home.display();
+        let delete = if complete { "delete it, or " } else { "" };
+        text.line(format!("{home} was not changed, and an agent can read the secrets in it:"));
+        text.line(format!("{delete}authsome run --hide {home} -- CMD"));
     }
 
     /// `2 imported, 1 unchanged, 1 unreadable`.

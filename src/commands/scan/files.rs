@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// Where they are, below the home, and whose they are.
 const KNOWN: &[(&str, &str)] = &[
+    (".authsome", "connections of the earlier authsome, with their key"),
     (".aws", "AWS credentials"),
     (".azure", "Azure CLI tokens"),
     (".cargo/credentials.toml", "crates.io token"),
