@@ -3,6 +3,23 @@
 //! Knows no vault, no broker and no run: it shows what a [`Backend`] tells, and hands it what a person
 //! enters. Whoever asks is nobody until they have come in by a one-time link; a page never holds a
 //! secret that is already stored.
+//!
+//! Every request passes [`guard`] first; a handler sees only requests of a signed-in person, and a
+//! POST only after its form has been read and its token checked. What cannot be shown is a page that
+//! says why; what must not be shown is a 403 that says nothing.
+
+mod context;
+mod form;
+mod guard;
+mod headers;
+mod link;
+mod pages;
+mod refusal;
+mod routes;
+mod server;
+mod session;
+mod token;
+mod view;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -11,6 +28,11 @@ use crate::protocol::{
     login::{BeginLogin, LoginInput, LoginView, Removed},
 };
 use crate::provider::Registry;
+
+pub use self::{routes::CALLBACK_PATHS, server::Dashboard};
+
+/// The port of the dashboard, unless the user configured another.
+pub const DEFAULT_PORT: u16 = 7998;
 
 /// A future of a backend's.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ErrorReply>> + Send + 'a>>;

@@ -1,0 +1,132 @@
+// The two things a page cannot do without a script: show requests as they happen, and notice the
+// next step of a login without loading again for nothing. Text only: nothing becomes markup.
+"use strict";
+
+(() => {
+  const login = document.querySelector("[data-revision]");
+  if (login) watchLogin(login.dataset.revision);
+  const live = document.getElementById("live");
+  if (live) watchRequests(live);
+
+  /** Looks for another revision of the login, and loads the page again when there is one. */
+  function watchLogin(revision) {
+    const look = async () => {
+      try {
+        const answer = await fetch(location.pathname);
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const now = page.querySelector("[data-revision]");
+        if (!now || now.dataset.revision !== revision) return location.reload();
+      } catch {
+        // The daemon is away; it may come back.
+      }
+      setTimeout(look, 1500);
+    };
+    setTimeout(look, 1500);
+  }
+
+  /** Puts each request on top of the table, and says now and then how many came. */
+  function watchRequests(live) {
+    const MOST = 200;
+    const SILENCE = 5000;
+    const rows = document.getElementById("rows");
+    const state = document.getElementById("state");
+    const pause = document.getElementById("pause");
+    if (!rows) return;
+    const run = live.dataset.run;
+    let held = [];
+    let paused = false;
+    let fresh = 0;
+    let denied = 0;
+
+    const say = (text) => {
+      state.textContent = text;
+    };
+    const add = (row) => {
+      rows.prepend(element(row));
+      while (rows.children.length > MOST) rows.lastElementChild.remove();
+    };
+    const events = new EventSource("/events");
+    events.onopen = () => say("Live: new requests appear on top.");
+    events.onerror = () => say("Not live: the daemon does not answer. Trying again.");
+    events.onmessage = (event) => {
+      const row = JSON.parse(event.data);
+      if (run && row.run !== run) return;
+      fresh += 1;
+      if (row.tone === "bad") denied += 1;
+      if (paused) {
+        held = [...held.slice(1 - MOST), row];
+        pause.textContent = `Resume (${held.length} new)`;
+      } else {
+        add(row);
+      }
+    };
+    events.addEventListener("missed", (event) => {
+      say(`${event.data} requests were too fast for this page. The audit log has them.`);
+    });
+    // A screen reader hears a summary, not each request.
+    setInterval(() => {
+      if (!fresh || paused) return;
+      const refused = denied ? `, ${denied} denied` : "";
+      say(`Live: ${fresh} new ${fresh === 1 ? "request" : "requests"}${refused}.`);
+      fresh = denied = 0;
+    }, SILENCE);
+
+    pause.hidden = false;
+    pause.addEventListener("click", () => {
+      paused = !paused;
+      pause.textContent = paused ? "Resume" : "Pause";
+      say(paused ? "Paused." : "Live: new requests appear on top.");
+      if (!paused) held.splice(0).forEach(add);
+    });
+  }
+
+  /** A row as the server writes it. */
+  function element(row) {
+    const line = make("tr", "new", [
+      head("Time", [time(row)]),
+      cell("Event", [make("span", "what", [row.what]), " ", make("span", "place", [row.place])]),
+      cell("Connection", [row.connection]),
+      cell("Decision", [
+        row.decision && make("span", `badge ${row.tone}`, [row.decision]), " ",
+        make("span", "detail", [row.detail]),
+      ]),
+      cell("Run", [row.run && link(row.run)]),
+    ]);
+    line.setAttribute("role", "row");
+    return line;
+  }
+
+  function time(row) {
+    const time = make("time", "", [row.when]);
+    time.dateTime = row.time;
+    return time;
+  }
+
+  function link(run) {
+    const link = make("a", "", [make("code", "", [run])]);
+    link.href = `/runs/${encodeURIComponent(run)}`;
+    return link;
+  }
+
+  function head(label, content) {
+    const head = make("th", "", [make("div", "", content)]);
+    head.scope = "row";
+    head.setAttribute("role", "rowheader");
+    head.dataset.label = label;
+    return head;
+  }
+
+  function cell(label, content) {
+    const cell = make("td", "", [make("div", "", content)]);
+    cell.setAttribute("role", "cell");
+    cell.dataset.label = label;
+    return cell;
+  }
+
+  function make(name, classes, content) {
+    const made = document.createElement(name);
+    if (classes) made.className = classes;
+    made.append(...content.filter(Boolean));
+    return made;
+  }
+})();

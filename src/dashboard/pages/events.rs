@@ -1,0 +1,95 @@
+//! Requests as they are recorded, for the script: server-sent events (HTML §9.2).
+//!
+//! Each event's data is one JSON object, a row in words; JSON has no line feed in it. A browser that
+//! is too slow is told how many it missed. The stream ends with its session and with the daemon.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::{
+    sync::{
+        OwnedSemaphorePermit,
+        broadcast::{Receiver, error::RecvError},
+        watch,
+    },
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{Known, row::Row};
+use crate::dashboard::{
+    AuditLine,
+    context::{App, Visitor},
+};
+
+/// How often a silent stream says that it is alive, and looks whether its session is.
+const BEAT: Duration = Duration::from_secs(15);
+
+struct Live {
+    app: App,
+    visitor: Visitor,
+    lines: Receiver<Arc<AuditLine>>,
+    stopping: watch::Receiver<bool>,
+    beat: tokio::time::Interval,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// `GET /events`
+pub(in crate::dashboard) async fn stream(
+    State(app): State<App>,
+    Extension(visitor): Known,
+) -> Response {
+    let Ok(permit) = Arc::clone(&app.streams).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many live views\n").into_response();
+    };
+    let mut beat = interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let live = Live {
+        lines: app.backend.live(),
+        stopping: app.stopping.subscribe(),
+        app,
+        visitor,
+        beat,
+        _permit: permit,
+    };
+    let events = stream::unfold(live, |mut live| async move {
+        let event = live.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(event)), live))
+    });
+    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
+}
+
+impl Live {
+    /// The next bytes; none when it is over. The first are a comment, at once: it opens the stream.
+    async fn next(&mut self) -> Option<String> {
+        let Self { stopping, .. } = self;
+        let stop = async { drop(stopping.wait_for(|stopping| *stopping).await) };
+        let event = tokio::select! {
+            biased;
+            () = stop => return None,
+            _ = self.beat.tick() => ":\n\n".to_owned(),
+            line = self.lines.recv() => match line {
+                Ok(line) => format!("data: {}\n\n", json(&Row::new(&line))),
+                Err(RecvError::Lagged(missed)) => format!("event: missed\ndata: {missed}\n\n"),
+                Err(RecvError::Closed) => return None,
+            }
+        };
+        let open = self.app.sessions.is_open(&self.visitor.session, SystemTime::now());
+        open.then_some(event)
+    }
+}
+
+/// Strings always become JSON.
+fn json(row: &Row) -> String {
+    serde_json::to_string(row).unwrap_or_default()
+}

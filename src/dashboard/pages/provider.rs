@@ -1,0 +1,186 @@
+//! One provider: what is known of it, and the forms that connect it.
+
+use axum::{
+    Extension,
+    extract::{Path, State},
+    http::{StatusCode, Uri},
+    response::IntoResponse as _,
+};
+use maud::html;
+
+use super::{Answered, Failure, Known, login, shown, status, to};
+use crate::{
+    dashboard::{
+        context::{App, Visitor, query},
+        form::Form,
+        pages::provider::forms::{Entered, forms},
+        view::{
+            layout::{Here, Page},
+            part, text,
+        },
+    },
+    protocol::{ErrorReply, Secret, login::BeginLogin},
+    provider::{AuthType, Definition, Flow},
+};
+
+pub(super) mod forms;
+
+/// `GET /providers/{provider}`
+pub(in crate::dashboard) async fn show(
+    State(app): State<App>,
+    Extension(visitor): Known,
+    Path(provider): Path<String>,
+    uri: Uri,
+) -> Answered {
+    let registry = app.backend.registry();
+    let definition =
+        registry.get(&provider).ok_or_else(|| Failure::missing(&visitor, "provider"))?;
+    let query = query(&uri);
+    let entered = Entered {
+        connection: query.get("connection").cloned(),
+        replace: query.contains_key("replace"),
+        ..Entered::default()
+    };
+    shown(page(&app, &visitor, definition, &entered, None))
+}
+
+fn page(
+    app: &App,
+    visitor: &Visitor,
+    definition: &Definition,
+    entered: &Entered,
+    error: Option<&ErrorReply>,
+) -> maud::Markup {
+    let existing = app.backend.connections().unwrap_or_default();
+    let existing: Vec<_> =
+        existing.iter().filter(|view| view.provider == definition.name).collect();
+    let body = html! {
+        @if let Some(error) = error { (part::alert(error)) }
+        dl.facts {
+            div { dt { "Name" } dd { code { (definition.name) } } }
+            div { dt { "Credential" } dd { (credential(definition)) } }
+            div {
+                dt { "Hosts" }
+                dd {
+                    @if definition.hosts.is_empty() { "None" }
+                    @for host in &definition.hosts { span.line { code { (host.to_string()) } } }
+                    @if let Some(prefix) = &definition.path_prefix {
+                        span.line.muted { "Paths below " (prefix.to_string()) }
+                    }
+                }
+            }
+            @if let Some(url) = &definition.docs_url {
+                div { dt { "Documentation" } dd { (text::outward(url, url)) } }
+            }
+            @if !existing.is_empty() {
+                div {
+                    dt { "Connections" }
+                    dd {
+                        @for view in existing {
+                            span.line {
+                                a href="/connections" { (view.connection) }
+                                @if view.default { " (default)" }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        (forms(visitor, definition, entered))
+    };
+    Page::new(visitor, Here::Providers, &definition.display_name).render(&body)
+}
+
+fn credential(definition: &Definition) -> &'static str {
+    match (definition.auth_type, definition.oauth.is_some()) {
+        (AuthType::ApiKey, false) => "Values that you enter",
+        (AuthType::ApiKey, true) => "Values that you enter, or a login in the browser",
+        (AuthType::OAuth2, _) => "A login in the browser",
+    }
+}
+
+/// The flows a login may use, the provider's own first.
+pub(super) fn flows(definition: &Definition) -> Vec<Flow> {
+    let Some(oauth) = &definition.oauth else { return Vec::new() };
+    let mut flows = vec![oauth.flow];
+    for (flow, known) in [
+        (Flow::Pkce, oauth.authorization_url.is_some()),
+        (Flow::DeviceCode, oauth.supports_device_code),
+        (Flow::DcrPkce, oauth.supports_dcr),
+    ] {
+        if known && !flows.contains(&flow) {
+            flows.push(flow);
+        }
+    }
+    flows
+}
+
+/// `POST /providers/{provider}/key`
+pub(in crate::dashboard) async fn put(
+    State(app): State<App>,
+    Extension(visitor): Known,
+    Path(provider): Path<String>,
+    Extension(form): Extension<Form>,
+) -> Answered {
+    let registry = app.backend.registry();
+    let definition =
+        registry.get(&provider).ok_or_else(|| Failure::missing(&visitor, "provider"))?;
+    let entered = Entered::of(&form);
+    let fields = definition.fields.iter().filter_map(|field| {
+        let value = if field.secret {
+            form.secret(&field.name)?
+        } else {
+            Secret(entered.fields.get(&field.name)?.as_str().into())
+        };
+        Some((field.name.clone(), value))
+    });
+    let connection = entered.connection.as_deref().unwrap_or("default");
+    let stored = app.backend.put(&provider, connection, fields.collect(), entered.replace).await;
+    match stored {
+        Ok(_) => to("/connections?done=connected"),
+        Err(error) => failed(&app, &visitor, definition, &entered, &error),
+    }
+}
+
+/// `POST /providers/{provider}/login`
+pub(in crate::dashboard) async fn begin(
+    State(app): State<App>,
+    Extension(visitor): Known,
+    Path(provider): Path<String>,
+    Extension(form): Extension<Form>,
+) -> Answered {
+    let registry = app.backend.registry();
+    let definition =
+        registry.get(&provider).ok_or_else(|| Failure::missing(&visitor, "provider"))?;
+    let entered = Entered::of(&form);
+    let scopes = entered.scopes.as_deref().map(|scopes| {
+        let separators = |c: char| c.is_whitespace() || c == ',';
+        scopes.split(separators).filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
+    });
+    let begin = BeginLogin {
+        provider,
+        connection: entered.connection.clone().unwrap_or_else(|| "default".to_owned()),
+        flow: entered.flow.clone(),
+        scopes,
+        base_url: entered.base_url.clone(),
+        replace: entered.replace,
+        fields: entered.fields.clone(),
+        ..BeginLogin::default()
+    };
+    match app.backend.begin_login(begin).await {
+        Ok(view) => to(&login::page(&view.id)),
+        Err(error) => failed(&app, &visitor, definition, &entered, &error),
+    }
+}
+
+/// The form again, with what is wrong and what was entered, but for secrets.
+fn failed(
+    app: &App,
+    visitor: &Visitor,
+    definition: &Definition,
+    entered: &Entered,
+    error: &ErrorReply,
+) -> Answered {
+    let status: StatusCode = status(error.kind);
+    Ok((status, page(app, visitor, definition, entered, Some(error))).into_response())
+}

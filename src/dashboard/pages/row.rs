@@ -1,0 +1,90 @@
+//! A record of the audit log as a table shows it, on a page and in the live view.
+
+use maud::{Markup, html};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::dashboard::{
+    AuditLine,
+    view::{part::Tone, text},
+};
+
+/// The columns.
+pub(super) const COLUMNS: [&str; 5] = ["Time", "Event", "Connection", "Decision", "Run"];
+
+/// A record in words.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    /// When (RFC 3339).
+    time: String,
+    /// When, for people.
+    when: String,
+    /// The method of a request, or what was done.
+    what: String,
+    /// Host and path, if there are.
+    place: String,
+    /// `provider/connection`, if one was used.
+    connection: String,
+    /// The run's id, if it was one.
+    run: String,
+    /// What was decided, in words.
+    decision: String,
+    /// Class of its badge.
+    tone: &'static str,
+    /// Status or error.
+    detail: String,
+}
+
+impl Row {
+    /// Reads a record.
+    pub(super) fn new(line: &AuditLine) -> Self {
+        let text = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default();
+        let number = |key: &str| line.get(key).and_then(Value::as_u64);
+        let (decision, tone) = match text("decision") {
+            "inject" => ("Credential added", Tone::Good),
+            "forward" => ("Forwarded", Tone::Plain),
+            "splice" => ("Passed through", Tone::Plain),
+            "deny" => ("Denied", Tone::Bad),
+            other => (other, Tone::Plain),
+        };
+        let port = match number("port") {
+            Some(port) if port != 443 => format!(":{port}"),
+            _ => String::new(),
+        };
+        let what = match (text("method"), text("operation")) {
+            ("", "") => text("kind").to_owned(),
+            ("", operation) => format!("{} {operation}", text("kind")),
+            (method, _) => method.to_owned(),
+        };
+        let detail = match (number("status"), text("error")) {
+            (Some(status), "") => status.to_string(),
+            (Some(status), error) => format!("{status} {error}"),
+            (None, error) => error.to_owned(),
+        };
+        Self {
+            time: text("time").to_owned(),
+            when: text::exactly(text("time")),
+            what,
+            place: format!("{}{port}{}", text("host"), text("path")),
+            connection: text("connection").to_owned(),
+            run: text("run").to_owned(),
+            decision: decision.to_owned(),
+            tone: tone.class(),
+            detail,
+        }
+    }
+
+    /// Its cells.
+    pub(super) fn cells(&self) -> Vec<Markup> {
+        vec![
+            html! { time datetime=(self.time) { (self.when) } },
+            html! { span.what { (self.what) } " " span.place { (self.place) } },
+            html! { (self.connection) },
+            html! {
+                @if !self.decision.is_empty() { span.badge.(self.tone) { (self.decision) } " " }
+                span.detail { (self.detail) }
+            },
+            html! { @if !self.run.is_empty() { a href=(text::path(&["runs", &self.run])) { code { (self.run) } } } },
+        ]
+    }
+}
