@@ -5,6 +5,7 @@ mod architecture;
 mod audit;
 mod child;
 mod cli;
+mod dashboard;
 mod dependencies;
 mod import;
 mod interceptor;

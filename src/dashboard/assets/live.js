@@ -83,9 +83,9 @@
   /** A row as the server writes it. */
   function element(row) {
     const line = make("tr", "new", [
-      head("Time", [time(row)]),
+      head("Time (UTC)", [time(row)]),
       cell("Event", [make("span", "what", [row.what]), " ", make("span", "place", [row.place])]),
-      cell("Connection", [row.connection]),
+      cell("Connection", [row.connection && make("span", "name", [row.connection])]),
       cell("Decision", [
         row.decision && make("span", `badge ${row.tone}`, [row.decision]), " ",
         make("span", "detail", [row.detail]),

@@ -11,7 +11,7 @@ use crate::dashboard::{
     context::{App, query},
     view::{
         layout::{Here, Page},
-        part::{self, Input},
+        part,
         table::Table,
         text,
     },
@@ -98,8 +98,13 @@ fn filters(query: &BTreeMap<String, String>, limit: usize) -> Markup {
 }
 
 fn input(name: &str, label: &str, value: &str) -> Markup {
-    // A filter is never required, and says so by being one.
-    html! { (Input { id: name, name, label, value, required: true, ..Input::default() }) }
+    html! {
+        div.field {
+            label for=(name) { (label) }
+            input id=(name) name=(name) type="text" value=(value) autocomplete="off"
+                autocapitalize="none" spellcheck="false";
+        }
+    }
 }
 
 fn select(name: &str, label: &str, options: &[(&str, &str)], chosen: &str) -> Markup {

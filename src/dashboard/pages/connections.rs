@@ -61,14 +61,16 @@ fn cells(visitor: &Visitor, view: &ConnectionView, now: Timestamp) -> Vec<Markup
     let name = format!("{}/{}", view.provider, view.connection);
     vec![
         html! {
-            a href=(text::path(&["providers", &view.provider])) { (view.provider) }
-            "/" (view.connection)
+            span.name {
+                a href=(text::path(&["providers", &view.provider])) { (view.provider) }
+                "/" wbr; (view.connection)
+            }
             @for (field, value) in &view.fields {
                 span.sub { (field) ": " (value) }
             }
         },
         status(view, now),
-        html! { @if view.default { "Default" } @else { span.muted { "No" } } },
+        html! { @if view.default { "Yes" } @else { span.muted { "No" } } },
         html! {
             @match &view.expires_at {
                 Some(time) => (text::time(time)),

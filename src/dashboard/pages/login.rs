@@ -9,7 +9,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{Answered, Failure, Known, provider::forms::linked, shown, to};
+use super::{Answered, Failure, Known, shown, to};
 use crate::{
     dashboard::{
         context::{App, Visitor},
@@ -45,7 +45,7 @@ pub(in crate::dashboard) async fn show(
     let body = html! {
         div.card data-revision=[waits.then_some(view.revision)] {
             p.muted { "Connection " strong { (view.provider) "/" (view.connection) } }
-            (step(&visitor, &view))
+            (step(&app, &visitor, &view))
         }
         @if !view.step.is_over() {
             div.row {
@@ -70,7 +70,7 @@ fn own(view: &LoginView, action: &str) -> String {
     text::path(&["logins", &view.id, action])
 }
 
-fn step(visitor: &Visitor, view: &LoginView) -> Markup {
+fn step(app: &App, visitor: &Visitor, view: &LoginView) -> Markup {
     match &view.step {
         LoginStep::Working => html! {
             h2 { "One moment" }
@@ -107,8 +107,16 @@ fn step(visitor: &Visitor, view: &LoginView) -> Markup {
         LoginStep::Failed { error } => html! {
             h2 { "Not connected" }
             (part::alert(error))
-            p { a href=(text::path(&["providers", &view.provider])) { "Try again" } }
+            p { a href=(again(app, view)) { "Try again" } }
         },
+    }
+}
+
+/// Where the login was begun: a server without a definition has no page.
+fn again(app: &App, view: &LoginView) -> String {
+    match app.backend.registry().get(&view.provider) {
+        Some(_) => text::path(&["providers", &view.provider]),
+        None => "/providers".to_owned(),
     }
 }
 
@@ -136,11 +144,9 @@ fn needs_client(
     html! {
         h2 { "Register a client" }
         p { (view.display_name) " wants to know which application logs in. Register one there once." }
-        @if let Some(hint) = hint { p { (linked(hint)) } }
-        div.field {
-            label for="redirect" { "Redirect URI to register" }
-            input #redirect type="text" readonly value=(redirect_uri);
-        }
+        @if let Some(hint) = hint { p { (text::linked(hint)) } }
+        p { "Redirect URI to register:" }
+        p.copy { code { (redirect_uri) } }
         form method="post" action=(own(view, "client")) autocomplete="off" {
             (part::csrf(visitor))
             (Input {

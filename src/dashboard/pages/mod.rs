@@ -56,19 +56,19 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let (title, here) = match self.error.kind {
-            ErrorKind::NotFound => ("Not found", Here::Overview),
+        let title = match self.error.kind {
+            ErrorKind::NotFound => "Not found",
             ErrorKind::Failed
             | ErrorKind::Usage
             | ErrorKind::LoginNeeded
             | ErrorKind::Unavailable
-            | ErrorKind::Exists => ("That did not work", Here::Overview),
+            | ErrorKind::Exists => "That did not work",
         };
         let body = html! {
             (part::alert(&self.error))
             p { a href="/" { "Back to the overview" } }
         };
-        let page = Page::new(&self.visitor, here, title);
+        let page = Page::new(&self.visitor, Here::Nowhere, title);
         (status(self.error.kind), page.render(&body)).into_response()
     }
 }

@@ -1,19 +1,21 @@
 //! One provider: what is known of it, and the forms that connect it.
 
+mod forms;
+
 use axum::{
     Extension,
     extract::{Path, State},
-    http::{StatusCode, Uri},
+    http::Uri,
     response::IntoResponse as _,
 };
 use maud::html;
 
+use self::forms::{Entered, forms};
 use super::{Answered, Failure, Known, login, shown, status, to};
 use crate::{
     dashboard::{
         context::{App, Visitor, query},
         form::Form,
-        pages::provider::forms::{Entered, forms},
         view::{
             layout::{Here, Page},
             part, text,
@@ -22,8 +24,6 @@ use crate::{
     protocol::{ErrorReply, Secret, login::BeginLogin},
     provider::{AuthType, Definition, Flow},
 };
-
-pub(super) mod forms;
 
 /// `GET /providers/{provider}`
 pub(in crate::dashboard) async fn show(
@@ -181,6 +181,5 @@ fn failed(
     entered: &Entered,
     error: &ErrorReply,
 ) -> Answered {
-    let status: StatusCode = status(error.kind);
-    Ok((status, page(app, visitor, definition, entered, Some(error))).into_response())
+    Ok((status(error.kind), page(app, visitor, definition, entered, Some(error))).into_response())
 }

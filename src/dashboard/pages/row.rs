@@ -10,7 +10,7 @@ use crate::dashboard::{
 };
 
 /// The columns.
-pub(super) const COLUMNS: [&str; 5] = ["Time", "Event", "Connection", "Decision", "Run"];
+pub(super) const COLUMNS: [&str; 5] = ["Time (UTC)", "Event", "Connection", "Decision", "Run"];
 
 /// A record in words.
 #[derive(Debug, Serialize)]
@@ -79,7 +79,7 @@ impl Row {
         vec![
             html! { time datetime=(self.time) { (self.when) } },
             html! { span.what { (self.what) } " " span.place { (self.place) } },
-            html! { (self.connection) },
+            html! { @if !self.connection.is_empty() { span.name { (self.connection) } } },
             html! {
                 @if !self.decision.is_empty() { span.badge.(self.tone) { (self.decision) } " " }
                 span.detail { (self.detail) }

@@ -35,6 +35,8 @@ pub(in crate::dashboard) enum Here {
     Denials,
     Audit,
     Health,
+    /// None: the page is an error.
+    Nowhere,
 }
 
 /// A page for somebody who is signed in.

@@ -48,7 +48,7 @@ pub(in crate::dashboard) fn problem(error: &ErrorReply) -> Markup {
     html! {
         div.notice.bad {
             p { strong { "Error: " } (sentence(&error.message)) }
-            @if let Some(hint) = &error.hint { p.hint { "To mend it: " (hint) } }
+            @if let Some(hint) = &error.hint { p.hint { "Hint: " (hint) } }
         }
     }
 }

@@ -36,6 +36,19 @@ pub(in crate::dashboard) fn outward(url: &str, text: &str) -> Markup {
     }
 }
 
+/// A hint with its addresses as links.
+pub(in crate::dashboard) fn linked(hint: &str) -> Markup {
+    html! {
+        @for (at, word) in hint.split(' ').enumerate() {
+            @if at > 0 { " " }
+            @let url = word.trim_end_matches(['.', ',', ';', ')']);
+            @if is_web(url) {
+                (outward(url, url)) (word.strip_prefix(url).unwrap_or_default())
+            } @else { (word) }
+        }
+    }
+}
+
 /// Is it a link to the web, and not a script?
 pub(in crate::dashboard) fn is_web(url: &str) -> bool {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
@@ -57,10 +70,10 @@ fn moment(time: Timestamp) -> String {
     time.strftime("%-d %b %Y, %H:%M UTC").to_string()
 }
 
-/// A moment as plain text, to the second.
+/// A moment as plain text, to the second, in UTC: the column says so.
 pub(in crate::dashboard) fn exactly(text: &str) -> String {
     match text.parse::<Timestamp>() {
-        Ok(time) => time.strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
+        Ok(time) => time.strftime("%-d %b %Y, %H:%M:%S").to_string(),
         Err(_) => text.to_owned(),
     }
 }
@@ -81,12 +94,18 @@ pub(in crate::dashboard) fn duration(seconds: u64) -> String {
     }
 }
 
-/// An error's text or a hint as a sentence: our errors begin lower case and have no full stop.
+/// An error's text or a hint as a sentence: our errors begin lower case and have no full stop. A name
+/// at the beginning stays as it is.
 pub(in crate::dashboard) fn sentence(text: &str) -> String {
-    let mut rest = text.chars();
-    let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
     let stop = if text.ends_with(['.', '!', '?', ':']) { "" } else { "." };
-    format!("{first}{}{stop}", rest.as_str())
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let mut rest = text.chars();
+    if word.trim_end_matches(['.', ',', ':', ';']).chars().all(char::is_alphabetic)
+        && let Some(first) = rest.next()
+    {
+        return format!("{}{}{stop}", first.to_uppercase(), rest.as_str());
+    }
+    format!("{text}{stop}")
 }
 
 /// `1 run`, `2 runs`.
@@ -131,5 +150,13 @@ mod tests {
     fn errors_become_sentences() {
         assert_eq!(sentence("the vault is locked"), "The vault is locked.");
         assert_eq!(sentence("Run it again."), "Run it again.");
+        assert_eq!(sentence("github/work is there"), "github/work is there.");
+    }
+
+    #[test]
+    fn addresses_in_hints_are_links_and_the_rest_is_text() {
+        let shown = linked("Go to https://example.com/a, <b>").into_string();
+        assert!(shown.contains(r#"<a href="https://example.com/a""#), "{shown}");
+        assert!(shown.ends_with("</a>, &lt;b&gt;"), "{shown}");
     }
 }

@@ -72,7 +72,7 @@ fn key(visitor: &Visitor, definition: &Definition, entered: &Entered, title: &st
         section aria-labelledby="key" {
             h2 #key { (title) }
             div.card {
-                @if let Some(hint) = &definition.login_hint { p { (linked(hint)) } }
+                @if let Some(hint) = &definition.login_hint { p { (text::linked(hint)) } }
                 form method="post" action=(action) autocomplete="off" {
                     (part::csrf(visitor))
                     @for field in definition.fields.iter().filter(|field| field.derive.is_none()) {
@@ -107,7 +107,7 @@ fn login(
             h2 #login { (title) }
             div.card {
                 @if definition.auth_type == AuthType::OAuth2
-                    && let Some(hint) = &definition.login_hint { p { (linked(hint)) } }
+                    && let Some(hint) = &definition.login_hint { p { (text::linked(hint)) } }
                 form method="post" action=(action) {
                     (part::csrf(visitor))
                     @if let Some(base) = &oauth.base_url {
@@ -196,30 +196,5 @@ fn naming(form: &str, entered: &Entered) -> Markup {
             input type="checkbox" name="replace" value="1" checked[entered.replace];
             "Replace the connection of this name, if there is one"
         }
-    }
-}
-
-/// A hint with its addresses as links.
-pub(in crate::dashboard) fn linked(hint: &str) -> Markup {
-    html! {
-        @for (at, word) in hint.split(' ').enumerate() {
-            @if at > 0 { " " }
-            @let url = word.trim_end_matches(['.', ',', ';', ')']);
-            @if text::is_web(url) {
-                (text::outward(url, url)) (word.strip_prefix(url).unwrap_or_default())
-            } @else { (word) }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_in_hints_are_links_and_the_rest_is_text() {
-        let shown = linked("Go to https://example.com/a, <b>").into_string();
-        assert!(shown.contains(r#"<a href="https://example.com/a""#), "{shown}");
-        assert!(shown.ends_with("</a>, &lt;b&gt;"), "{shown}");
     }
 }

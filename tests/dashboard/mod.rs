@@ -1,0 +1,10 @@
+//! The dashboard over TCP, before a backend that makes things up.
+
+mod backend;
+mod client;
+mod doors;
+mod limits;
+mod live;
+mod logins;
+mod pages;
+mod show;
