@@ -345,6 +345,46 @@ fn a_directory_above_the_vault_cannot_be_moved_away() {
 }
 
 #[test]
+fn an_agent_cannot_replace_the_program_that_runs_next() {
+    let scene = Scene::new();
+    // The user's own copy, and a link to it in the PATH.
+    let (bin, link) = (scene.user_home().join("opt/bin"), scene.user_home().join("bin"));
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::create_dir(&link).unwrap();
+    let own = bin.join("authsome");
+    let built = scene.authsome::<[&str; 0]>([]).command.get_program().to_owned();
+    std::fs::copy(built, &own).unwrap();
+    std::os::unix::fs::symlink(&own, link.join("authsome")).unwrap();
+    let owner = std::fs::metadata(scene.user_home()).unwrap();
+    for path in [&bin, &own, &link, &link.join("authsome"), &scene.user_home().join("opt")] {
+        std::os::unix::fs::lchown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    let script = "for name in ~/opt/bin/authsome ~/bin/authsome; do \
+                  cp /bin/true $name; cp --remove-destination /bin/true $name; rm -f $name; \
+                  mv $name $name-old; ln -sf /bin/true $name; chmod 0 $name; done; \
+                  mv ~/opt/bin ~/opt/old; mv ~/opt ~/old; mv ~/bin ~/old-bin; \
+                  unshare -Urm sh -c 'umount ~/opt/bin/authsome; rm -f ~/opt/bin/authsome'; \
+                  touch ~/opt/bin/usable ~/bin/usable; echo tried";
+    let mut run = scene.run(["bash", "-c", script]);
+    let path = format!("{}:/usr/bin:/bin", link.display());
+    let arguments: Vec<_> = run.command.get_args().map(ToOwned::to_owned).collect();
+    let mut program = std::process::Command::new(link.join("authsome"));
+    program.args(arguments).env("PATH", path).current_dir(scene.user_home());
+    for (name, value) in run.command.get_envs().filter(|(name, _)| *name != "PATH") {
+        program.env(name, value.unwrap());
+    }
+    scene.as_user(&mut program);
+    run.command = program;
+    let before = std::fs::read(&own).unwrap();
+    let said = run.success();
+    assert_eq!(said, "tried\n");
+    assert!(std::fs::read(link.join("authsome")).unwrap() == before, "another program");
+    assert_eq!(std::fs::read_link(link.join("authsome")).unwrap(), own);
+    assert_eq!(std::fs::metadata(&own).unwrap().mode() & 0o111, 0o111);
+    assert!(bin.join("usable").exists() && link.join("usable").exists());
+}
+
+#[test]
 fn an_agent_cannot_type_into_the_terminal() {
     let scene = Scene::new();
     // Not a terminal: without the filter the kernel would say so (ENOTTY).

@@ -186,6 +186,7 @@ fn make_mounts(build: &Build, blob: &[u8], warnings: &mut Vec<String>) -> Result
             .iter()
             .map(|(source, target)| (source.clone().into(), target.clone().into()))
             .collect(),
+        keep: build.keep.iter().cloned().map(Into::into).collect(),
         hide: build.hide.iter().cloned().map(Into::into).collect(),
         keep_owner: !build.user_namespace,
     };

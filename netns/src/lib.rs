@@ -35,6 +35,7 @@ mod listen;
 mod message;
 mod mount_table;
 mod mounts;
+mod pins;
 mod privileges;
 mod probe;
 mod redirect;

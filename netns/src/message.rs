@@ -114,6 +114,8 @@ pub(crate) struct Build {
     pub(crate) links: Vec<(Text, Text)>,
     /// See [`crate::Spec::overlays`].
     pub(crate) overlays: Vec<(Text, Text)>,
+    /// See [`crate::Spec::keep`].
+    pub(crate) keep: Vec<Text>,
     /// See [`crate::Spec::hide`].
     pub(crate) hide: Vec<Text>,
 }

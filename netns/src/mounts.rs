@@ -11,25 +11,26 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use nix::{
-    mount::{MsFlags, mount},
-    unistd::{AccessFlags, access},
-};
+use nix::mount::{MsFlags, mount};
 
 use crate::{
     error::{Failure, InStep, Step},
     mount_table,
+    pins::Pins,
 };
 
 /// An empty file of the trust directory, put over hidden files and sockets.
 const NOTHING: &str = ".nothing";
 /// An empty directory there, put over other ways to the same place.
 const EMPTY: &str = ".empty";
-/// A directory there that holds [`pin_ancestors`]' mounts, out of sight.
+/// A directory there that holds the mounts of [`Pins`], out of sight.
 const PINS: &str = ".pins";
 /// For files that a hidden directory's owner makes anew inside, such as another tmux's socket.
 const COVER_OPTIONS: &str = "size=16m";
-const NONE: Option<&str> = None;
+pub(crate) const NONE: Option<&str> = None;
+/// Of every file system of our own.
+pub(crate) const SEALED: MsFlags =
+    MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
 /// Everything that mounts are made from.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) links: Vec<(PathBuf, PathBuf)>,
     /// Relative source and target.
     pub(crate) overlays: Vec<(PathBuf, PathBuf)>,
+    /// Names of files that are to stay what they are.
+    pub(crate) keep: Vec<PathBuf>,
     /// What is hidden.
     pub(crate) hide: Vec<PathBuf>,
     /// Hidden directories keep their owner: only root can say so.
@@ -56,8 +59,7 @@ impl Plan<'_> {
         let cover = || Step::Cover { path: self.trust_dir.to_owned() };
         let trust = fs::canonicalize(self.trust_dir).in_step(cover())?;
         let aliases = mount_table::aliases(&trust).in_step(cover())?;
-        let sealed = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount(Some("authsome"), &trust, Some("tmpfs"), sealed, Some("mode=0755"))
+        mount(Some("authsome"), &trust, Some("tmpfs"), SEALED, Some("mode=0755"))
             .in_step(cover())?;
         for (path, contents) in &self.files {
             write(&trust, path, contents).in_step(Step::Write { path: trust.join(path) })?;
@@ -69,13 +71,8 @@ impl Plan<'_> {
         directory(&trust.join(PINS)).in_step(cover())?;
         directory(&trust.join(EMPTY)).in_step(cover())?;
         let mut warnings = Vec::new();
-        if let Err(error) = pin_ancestors(&trust) {
-            warnings.push(format!(
-                "the command could rename a directory above {}: {error}",
-                trust.display()
-            ));
-        }
-        let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | sealed;
+        self.pin(&trust, &mut warnings);
+        let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | SEALED;
         mount(NONE, &trust, NONE, read_only, NONE).in_step(cover())?;
 
         let mut covered = BTreeSet::from([trust.clone()]);
@@ -95,6 +92,32 @@ impl Plan<'_> {
         Ok(warnings)
     }
 
+    /// Pins the directories above `trust`, without which the command could move the real directory
+    /// away, to lie uncovered beside the path that the next run covers; and what is to be kept.
+    fn pin(&self, trust: &Path, warnings: &mut Vec<String>) {
+        let (empty, nothing) = (trust.join(EMPTY), trust.join(NOTHING));
+        let mut failed = |path: &Path, error: io::Error| {
+            let path = path.display();
+            warnings
+                .push(format!("the command could put something in the place of {path}: {error}"));
+        };
+        let mut pins = match Pins::new(trust.join(PINS), &empty, &nothing) {
+            Ok(pins) => pins,
+            Err(error) => return failed(trust, error),
+        };
+        if let Err(error) = pins.above(trust) {
+            failed(trust, error);
+        }
+        for path in &self.keep {
+            if let Err(error) = pins.name(path) {
+                failed(path, error);
+            }
+        }
+        if let Err(error) = pins.seal() {
+            failed(trust, error);
+        }
+    }
+
     fn hide(&self, path: &Path, trust: &Path, covered: &mut BTreeSet<PathBuf>) -> io::Result<()> {
         let Some((target, metadata)) = resolve(path)? else { return Ok(()) };
         if target.starts_with(trust) || !covered.insert(target.clone()) {
@@ -107,38 +130,8 @@ impl Plan<'_> {
         if self.keep_owner {
             options.push_str(&format!(",uid={},gid={}", metadata.uid(), metadata.gid()));
         }
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        Ok(mount(Some("authsome"), &target, Some("tmpfs"), flags, Some(options.as_str()))?)
+        Ok(mount(Some("authsome"), &target, Some("tmpfs"), SEALED, Some(options.as_str()))?)
     }
-}
-
-/// Keeps the directories above `trust` in their places. The command may rename what its user may:
-/// moved away during a run, the real directory would lie uncovered beside the path that the next run
-/// covers. A directory on which something is mounted cannot be renamed in that mount namespace
-/// (rename(2), `EBUSY`), at whichever of its mounts: so each gets a mount in a second view of its
-/// parent, which leaves the usual view as it was, and is itself hidden afterwards.
-fn pin_ancestors(trust: &Path) -> io::Result<()> {
-    let pins = trust.join(PINS);
-    let sealed = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("authsome"), &pins, Some("tmpfs"), sealed, Some("mode=0755"))?;
-    for (index, ancestor) in trust.ancestors().skip(1).enumerate() {
-        let (Some(parent), Some(name)) = (ancestor.parent(), ancestor.file_name()) else {
-            continue;
-        };
-        // Who may not write to the parent cannot rename what is in it. Asks for the real user,
-        // without the capabilities that we have here (access(2)).
-        if access(parent, AccessFlags::W_OK).is_err() {
-            continue;
-        }
-        let view = pins.join(index.to_string());
-        directory(&view)?;
-        // What is mounted below in the caller's namespace may have to come along.
-        bind(parent, &view).or_else(|_| {
-            mount(Some(parent), &view, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
-        })?;
-        bind(&trust.join(EMPTY), &view.join(name))?;
-    }
-    Ok(mount(Some("authsome"), &pins, Some("tmpfs"), sealed, Some("mode=0700,size=4k"))?)
 }
 
 /// Covers a second way to a covered place, or to a part of it.
@@ -147,15 +140,15 @@ fn bind_alias(empty: &Path, nothing: &Path, alias: &Path) -> io::Result<()> {
     Ok(bind(if metadata.is_dir() { empty } else { nothing }, alias)?)
 }
 
-fn directory(path: &Path) -> io::Result<()> {
+/// Makes a directory that everyone may enter, whatever the umask.
+pub(crate) fn directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o755).create(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o755))
 }
 
 /// A `/proc` of the pid namespace this process is in.
 pub(crate) fn fresh_proc() -> io::Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    Ok(mount(Some("proc"), "/proc", Some("proc"), flags, NONE)?)
+    Ok(mount(Some("proc"), "/proc", Some("proc"), SEALED, NONE)?)
 }
 
 fn overlay(source: &Path, target: &Path, covered: &mut BTreeSet<PathBuf>) -> io::Result<()> {
@@ -167,7 +160,7 @@ fn overlay(source: &Path, target: &Path, covered: &mut BTreeSet<PathBuf>) -> io:
 }
 
 /// A bind mount takes the flags of the mount it comes from: read-only, nosuid, nodev, noexec.
-fn bind(source: &Path, target: &Path) -> nix::Result<()> {
+pub(crate) fn bind(source: &Path, target: &Path) -> nix::Result<()> {
     mount(Some(source), target, NONE, MsFlags::MS_BIND, NONE)
 }
 

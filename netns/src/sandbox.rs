@@ -103,6 +103,7 @@ impl Sandbox {
             files: spec.files.iter().map(|f| (text(&f.path), f.contents.len())).collect(),
             links: spec.links.iter().map(|l| (text(&l.path), text(&l.target))).collect(),
             overlays: spec.overlays.iter().map(Into::into).collect(),
+            keep: spec.keep.iter().map(|path| text(path)).collect(),
             hide: spec.hide.iter().map(|path| text(path)).collect(),
         };
         let contents: Vec<_> = spec.files.iter().map(|file| file.contents.as_slice()).collect();

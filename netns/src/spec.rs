@@ -34,6 +34,9 @@ pub struct Spec {
     pub links: Vec<Link>,
     /// Files and directories of `trust_dir` that are put over others, read-only.
     pub overlays: Vec<Overlay>,
+    /// Absolute names of files that the command can neither write to, nor put others in the place of:
+    /// also the symbolic links on the way and the directories above. Missing ones are skipped.
+    pub keep: Vec<PathBuf>,
     /// Directories covered by an empty tmpfs and files or sockets covered by an empty file. Those
     /// that are missing, or out of the caller's reach, are skipped.
     pub hide: Vec<PathBuf>,

@@ -7,6 +7,7 @@
 
 mod environment;
 mod hidden;
+mod program;
 mod user;
 
 use std::{
@@ -262,6 +263,7 @@ fn spec(
         tcp_ports,
         catch_all: true,
         host_ports: plan.host_ports.clone(),
+        keep: program::names(&plan.env),
         trust_dir: actor.home.root().to_owned(),
         files,
         links,

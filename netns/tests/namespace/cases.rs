@@ -37,6 +37,7 @@ pub(crate) const ALL: &[Case] = &[
     ("what_is_hidden_stays_hidden_even_nested", hidden),
     ("the_trust_directory_is_read_only", read_only),
     ("overlays_are_in_place", overlays),
+    ("what_is_kept_stays_under_all_its_names", kept),
     ("descriptors_above_2_are_closed", descriptors),
     ("signal_mask_and_dispositions_are_native", mask),
     ("a_signal_to_the_caller_reaches_the_command", forwarded),
@@ -231,6 +232,34 @@ fn overlays(scene: &Scene) {
     let script = format!("cat {target}; (echo x > {target}) 2>/dev/null; cat {link}");
     assert_eq!(scene.script(&options, &script), "from the run\nfrom the run\n");
     assert_eq!(fs::read_to_string(target).unwrap(), "from the host\n");
+}
+
+/// A program below two directories, reached through a link to its directory and a link to itself.
+fn kept(scene: &Scene) {
+    let real = scene.directory.join("work/opt/bin");
+    fs::create_dir_all(&real).unwrap();
+    fs::copy("/bin/echo", real.join("tool")).unwrap();
+    std::os::unix::fs::symlink("opt/bin", scene.directory.join("work/bin")).unwrap();
+    std::os::unix::fs::symlink("../work/bin/tool", scene.directory.join("work/name")).unwrap();
+    for path in ["work/opt", "work/opt/bin", "work/opt/bin/tool", "work/bin", "work/name"] {
+        scene.give(path);
+    }
+    let before = fs::read(real.join("tool")).unwrap();
+    let script = "cd $0; tried=0
+        try() { tried=$((tried+1)); \"$@\" 2>/dev/null && echo \"done: $*\"; }
+        try cp /bin/true opt/bin/tool; try cp --remove-destination /bin/true opt/bin/tool
+        try mv opt/bin/tool opt/bin/old; try rm -f opt/bin/tool; try chmod 0 opt/bin/tool
+        try mv opt/bin opt/old; try mv opt old; try mv bin old; try rm bin; try rm name; try mv name old
+        try ln -sf /bin/true name; try unshare -Urm mv opt/bin/tool opt/bin/old
+        try umount opt/bin/tool; try mv ../work ../old
+        touch opt/bin/new opt/new new && ./name still works $tried; exec opt/bin/tool as itself";
+    let options = ["--keep", &scene.path("work/name"), "--keep", &scene.path("no/such")];
+    let work = scene.path("work");
+    let output = scene.run(&options, &["bash", "-c", script, &work]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "still works 15\nas itself\n", "{errors}");
+    assert_eq!(fs::read(scene.directory.join("work/name")).unwrap(), before);
 }
 
 fn descriptors(scene: &Scene) {

@@ -82,6 +82,7 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Arguments {
             "--trust" => spec.trust_dir = value().into(),
             "--cwd" => spec.cwd = value().into(),
             "--hide" => spec.hide.push(value().into()),
+            "--keep" => spec.keep.push(value().into()),
             "--file" => {
                 let contents = b"from the run\n".to_vec();
                 spec.files.push(File { path: value().into(), contents });

@@ -105,6 +105,14 @@ impl Scene {
         self.directory.join(name).to_str().unwrap().to_owned()
     }
 
+    /// Makes something in the directory the command's.
+    pub(crate) fn give(&self, name: &str) {
+        if let Some(tester) = self.tester {
+            std::os::unix::fs::lchown(self.directory.join(name), Some(tester), Some(tester))
+                .unwrap();
+        }
+    }
+
     /// The driver with these options and this command, ready to be started.
     pub(crate) fn command(&self, options: &[&str], command: &[&str]) -> Command {
         let mut driver = Command::new(&self.program);
