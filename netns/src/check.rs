@@ -8,9 +8,10 @@ use nix::{
 };
 
 use crate::{
+    beginning::Beginning,
     error::{Error, Step},
-    message::{Build, Go, Text},
-    sandbox::Sandbox,
+    message::{Go, Mounts, Text},
+    spec::Network,
 };
 
 /// One thing that must work.
@@ -29,15 +30,11 @@ pub struct Check {
 /// Makes a namespace without mounts, and says what worked.
 #[must_use]
 pub fn check() -> Vec<Check> {
-    let build = Build {
-        parent: std::process::id().cast_signed(),
-        user_namespace: true,
-        tcp_ports: vec![80, 443],
-        catch_all: true,
-        ..Build::default()
-    };
+    let network = Network { tcp_ports: vec![80, 443], catch_all: true, ..Network::default() };
     let mut checks: Vec<Check> = settings().into_iter().map(Setting::check).collect();
-    let built = Sandbox::build(build, &[], Go { command: vec![Text::default()], ..Go::default() });
+    let go = Go { command: vec![Text::default()], ..Go::default() };
+    let built = Beginning::new(&network)
+        .and_then(|begun| begun.complete_with(Mounts::default(), &[], go, String::new()));
     match built {
         Ok((_, prepared)) => {
             checks.push(Check {

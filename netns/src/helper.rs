@@ -5,19 +5,19 @@
 
 use std::{
     env,
-    ffi::OsStr,
     fs::File,
     io,
     io::Write,
-    os::{fd::AsFd, unix::process::CommandExt},
+    os::fd::AsFd,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
 };
 
 use nix::{
+    errno::Errno,
     sched::{CloneFlags, unshare},
-    sys::prctl,
-    unistd::{getegid, geteuid, getppid},
+    sys::{prctl, wait::waitpid},
+    unistd::{ForkResult, getegid, geteuid, getppid},
 };
 
 use crate::{
@@ -25,15 +25,15 @@ use crate::{
     error::{Failure, InStep, Step},
     init, link, listen,
     listen::Bound,
-    message::{Build, ListenerKind, Order, Report},
+    message::{ListenerKind, Mounts, Order, Report, Text},
     mounts::Plan,
-    privileges, redirect, sys,
+    privileges, redirect,
+    spec::Network,
+    sys,
 };
 
 /// First argument of a process that must call [`helper_main`].
 pub const HELPER_ARGUMENT: &str = "__netns";
-/// Second argument of init.
-pub(crate) const INIT_ARGUMENT: &str = "init";
 /// Our own binary, even if it was replaced or deleted meanwhile.
 pub(crate) const OURSELVES: &str = "/proc/self/exe";
 
@@ -41,9 +41,6 @@ pub(crate) const OURSELVES: &str = "/proc/self/exe";
 /// above all before it starts a thread, when its first argument is [`HELPER_ARGUMENT`].
 #[must_use]
 pub fn helper_main() -> ExitCode {
-    if env::args_os().nth(2).as_deref() == Some(OsStr::new(INIT_ARGUMENT)) {
-        return init::main();
-    }
     let Ok(control) = Control::from_stdin() else { return ExitCode::FAILURE };
     let outcome = help(&control);
     match outcome {
@@ -68,42 +65,43 @@ fn help(control: &Control) -> Result<ExitCode, Failure> {
     sys::default_child_signal();
     sys::close_on_exec_above_stderr().in_step(Step::Guard)?;
     privileges::die_with_parent().in_step(Step::Guard)?;
-    let Some(Frame { message: Order::Build(build), blob, .. }) =
+    let Some(Frame { message: Order::Begin { parent, network }, .. }) =
         control.receive().in_step(Step::Control)?
     else {
         return Ok(ExitCode::FAILURE);
     };
-    if getppid().as_raw() != build.parent {
+    if getppid().as_raw() != parent {
         return Ok(ExitCode::FAILURE);
     }
 
-    make_namespaces(&build)?;
+    make_namespaces(&network)?;
     let ipv6 = link::make_every_address_local().in_step(Step::Link)?;
     let mut warnings = Vec::new();
-    let catch_all = send_listeners(control, &build, ipv6, &mut warnings)?;
-    make_mounts(&build, &blob, &mut warnings)?;
+    let catch_all = send_listeners(control, &network, ipv6, &mut warnings)?;
+    let Some(Frame { message: Order::Complete(mounts), blob, .. }) =
+        control.receive().in_step(Step::Control)?
+    else {
+        return Ok(ExitCode::FAILURE);
+    };
+    make_mounts(&mounts, &blob, network.as_root, &mut warnings)?;
     env::set_current_dir("/").in_step(Step::Namespaces)?;
 
     control.send(&Report::Built { catch_all, ipv6, warnings }).in_step(Step::Control)?;
-    if build.user_namespace {
-        privileges::keep_for_init().in_step(Step::Init)?;
-    }
-    let mut init = Command::new(OURSELVES)
-        .arg0(env::args_os().next().unwrap_or_default())
-        .args([HELPER_ARGUMENT, INIT_ARGUMENT])
-        .env_clear()
-        .spawn()
-        .in_step(Step::Init)?;
+    // Not dumpable from its first moment on.
     prctl::set_dumpable(false).in_step(Step::Guard)?;
-    let_go_of_control().in_step(Step::Control)?;
-    // From here on the caller hears of init's end by the end of the control socket.
-    let _ = init.wait();
-    Ok(ExitCode::SUCCESS)
+    match sys::fork().in_step(Step::Init)? {
+        ForkResult::Child => Ok(init::main(control)),
+        ForkResult::Parent { child } => {
+            // Our end of the control socket ends with us: so the caller hears of init's end.
+            while let Err(Errno::EINTR) = waitpid(child, None) {}
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 /// The user namespace comes first and alone: it is the one that machines forbid.
-fn make_namespaces(build: &Build) -> Result<(), Failure> {
-    if build.user_namespace {
+fn make_namespaces(network: &Network) -> Result<(), Failure> {
+    if !network.as_root {
         let (uid, gid) = (geteuid(), getegid());
         unshare(CloneFlags::CLONE_NEWUSER).in_step(Step::UserNamespace)?;
         let map = |path: &str, line: String| {
@@ -128,13 +126,13 @@ fn make_namespaces(build: &Build) -> Result<(), Failure> {
 /// Binds the listeners and sends them up. Returns whether the catch-all redirect is in place.
 fn send_listeners(
     control: &Control,
-    build: &Build,
+    network: &Network,
     ipv6: bool,
     warnings: &mut Vec<String>,
 ) -> Result<bool, Failure> {
-    let mut bound = listen::bind_all(&build.tcp_ports, &build.host_ports, ipv6)?;
-    let catch_all = build.catch_all
-        && match catch_all(&build.tcp_ports, ipv6) {
+    let mut bound = listen::bind_all(&network.tcp_ports, &network.host_ports, ipv6)?;
+    let catch_all = network.catch_all
+        && match catch_all(&network.tcp_ports, ipv6) {
             Ok(redirected) => {
                 bound.push(redirected);
                 true
@@ -160,12 +158,17 @@ fn catch_all(tcp_ports: &[u16], ipv6: bool) -> io::Result<Bound> {
     Ok((ListenerKind::Redirected, listener))
 }
 
-fn make_mounts(build: &Build, blob: &[u8], warnings: &mut Vec<String>) -> Result<(), Failure> {
-    let Some(trust_dir) = &build.trust_dir else { return Ok(()) };
+fn make_mounts(
+    mounts: &Mounts,
+    blob: &[u8],
+    keep_owner: bool,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let Some(trust_dir) = &mounts.trust_dir else { return Ok(()) };
     let trust_dir = PathBuf::from(trust_dir.clone());
     let mut rest = blob;
-    let mut files = Vec::with_capacity(build.files.len());
-    for (path, length) in &build.files {
+    let mut files = Vec::with_capacity(mounts.files.len());
+    for (path, length) in &mounts.files {
         let (contents, after) = rest
             .split_at_checked(*length)
             .ok_or(io::ErrorKind::UnexpectedEof)
@@ -176,26 +179,16 @@ fn make_mounts(build: &Build, blob: &[u8], warnings: &mut Vec<String>) -> Result
     let plan = Plan {
         trust_dir: Path::new(&trust_dir),
         files,
-        links: build
-            .links
-            .iter()
-            .map(|(path, target)| (path.clone().into(), target.clone().into()))
-            .collect(),
-        overlays: build
-            .overlays
-            .iter()
-            .map(|(source, target)| (source.clone().into(), target.clone().into()))
-            .collect(),
-        keep: build.keep.iter().cloned().map(Into::into).collect(),
-        hide: build.hide.iter().cloned().map(Into::into).collect(),
-        keep_owner: !build.user_namespace,
+        merges: mounts.merges.iter().map(paths).collect(),
+        overlays: mounts.overlays.iter().map(paths).collect(),
+        keep: mounts.keep.iter().cloned().map(Into::into).collect(),
+        hide: mounts.hide.iter().cloned().map(Into::into).collect(),
+        keep_owner,
     };
     warnings.extend(plan.carry_out()?);
     Ok(())
 }
 
-/// Init has the control socket now: with it held here too, its death would go unseen.
-fn let_go_of_control() -> io::Result<()> {
-    let nothing = File::open("/dev/null")?;
-    Ok(rustix::stdio::dup2_stdin(&nothing)?)
+fn paths((source, target): &(Text, Text)) -> (PathBuf, PathBuf) {
+    (source.clone().into(), target.clone().into())
 }

@@ -38,13 +38,12 @@ use crate::{
 };
 
 /// Runs init until the command, the helper or the caller ends.
-pub(crate) fn main() -> ExitCode {
-    let Ok(control) = Control::from_stdin() else { return ExitCode::FAILURE };
-    match prepare(&control) {
-        Ok(Some((agent, signals))) => watch(&control, agent, &signals),
+pub(crate) fn main(control: &Control) -> ExitCode {
+    match prepare(control) {
+        Ok(Some((agent, signals))) => watch(control, agent, &signals),
         Ok(None) => ExitCode::SUCCESS,
         Err(failure) => {
-            report(&control, &failure);
+            report(control, &failure);
             ExitCode::FAILURE
         }
     }
@@ -52,8 +51,8 @@ pub(crate) fn main() -> ExitCode {
 
 /// Until the command runs; none if it never will.
 fn prepare(control: &Control) -> Result<Option<(Pid, Signals)>, Failure> {
-    // If the helper was gone before this call, so is its end of the control socket soon: the caller
-    // closes its own when the helper ends.
+    // If the helper was gone before this call, then so is the caller, or the caller has killed it: in
+    // either case the other end of the control socket is closed.
     privileges::die_with_parent().in_step(Step::Guard)?;
     sys::default_child_signal();
     let signals = Signals::block(&[Signal::SIGCHLD]).in_step(Step::Guard)?;
@@ -73,7 +72,7 @@ fn prepare(control: &Control) -> Result<Option<(Pid, Signals)>, Failure> {
                 let agent = start(control, *go, descriptors, &signals)?;
                 return Ok(agent.map(|agent| (agent, signals)));
             }
-            Order::Signal { .. } | Order::Build(_) => {}
+            Order::Signal { .. } | Order::Begin { .. } | Order::Complete(_) => {}
         }
     }
 }

@@ -7,9 +7,9 @@
 //! the terminal's signals reach the command as they would without us:
 //!
 //! ```text
-//! caller   Sandbox: spawn -> probe -> release -> wait_event, in the host's namespaces
+//! caller   Sandbox: begin -> complete -> probe -> release -> wait_event, in the host's namespaces
 //! helper   `__netns`: makes the namespaces, routes, sockets and mounts; then waits for init
-//! init     `__netns init`: pid 1 inside; probes, drops every right, starts the command, reaps
+//! init     forked from it, pid 1 inside: probes, drops every right, starts the command, reaps
 //! ```
 //!
 //! The network inside is one interface, `lo`, and two routes that make every address local. So a
@@ -24,6 +24,7 @@
 #![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
 
+mod beginning;
 mod check;
 mod control;
 mod error;
@@ -32,6 +33,7 @@ mod hidden;
 mod init;
 mod link;
 mod listen;
+mod merge;
 mod message;
 mod mount_table;
 mod mounts;
@@ -46,12 +48,13 @@ mod sys;
 mod terminal;
 
 pub use self::{
+    beginning::Beginning,
     check::{Check, check},
     error::{Error, ProbeError, Step},
     helper::{HELPER_ARGUMENT, helper_main},
     hidden::default_hidden,
     message::{ExitStatus, ListenerKind, ProbeReport},
     sandbox::{Event, Listener, Prepared, Sandbox},
-    spec::{Credentials, File, Link, Overlay, Spec},
+    spec::{Credentials, File, Network, Overlay, Spec},
     sys::close_on_exec_above_stderr,
 };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{ProbeError, Step},
-    spec::{Credentials, Overlay},
+    spec::{Credentials, Network, Overlay},
 };
 
 /// What a listening socket is for.
@@ -73,8 +73,15 @@ pub struct ProbeReport {
 /// From the caller.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// To the helper: make the namespaces. The files' contents follow as the frame's blob.
-    Build(Box<Build>),
+    /// To the helper: make the namespaces and their network.
+    Begin {
+        /// The caller's pid.
+        parent: i32,
+        /// The network.
+        network: Network,
+    },
+    /// To the helper: make the mounts. The files' contents follow as the frame's blob.
+    Complete(Box<Mounts>),
     /// To init: prove the redirection.
     Probe {
         /// What the interceptor's answer must contain.
@@ -93,25 +100,15 @@ pub(crate) enum Order {
     },
 }
 
-/// What the helper makes.
+/// What the helper mounts.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Build {
-    /// The caller's pid.
-    pub(crate) parent: i32,
-    /// Make a user namespace.
-    pub(crate) user_namespace: bool,
-    /// See [`crate::Spec::tcp_ports`].
-    pub(crate) tcp_ports: Vec<u16>,
-    /// See [`crate::Spec::catch_all`].
-    pub(crate) catch_all: bool,
-    /// See [`crate::Spec::host_ports`].
-    pub(crate) host_ports: Vec<u16>,
+pub(crate) struct Mounts {
     /// See [`crate::Spec::trust_dir`]; none: no mounts (used for checks).
     pub(crate) trust_dir: Option<Text>,
     /// Path and length of each file.
     pub(crate) files: Vec<(Text, usize)>,
-    /// Path and what the link says.
-    pub(crate) links: Vec<(Text, Text)>,
+    /// See [`crate::Spec::merges`].
+    pub(crate) merges: Vec<(Text, Text)>,
     /// See [`crate::Spec::overlays`].
     pub(crate) overlays: Vec<(Text, Text)>,
     /// See [`crate::Spec::keep`].

@@ -15,6 +15,7 @@ use nix::mount::{MsFlags, mount};
 
 use crate::{
     error::{Failure, InStep, Step},
+    merge::merge,
     mount_table,
     pins::Pins,
 };
@@ -39,8 +40,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) trust_dir: &'a Path,
     /// Relative path and contents.
     pub(crate) files: Vec<(PathBuf, &'a [u8])>,
-    /// Relative path and what the symbolic link there says.
-    pub(crate) links: Vec<(PathBuf, PathBuf)>,
+    /// Relative source and target of what is shown together.
+    pub(crate) merges: Vec<(PathBuf, PathBuf)>,
     /// Relative source and target.
     pub(crate) overlays: Vec<(PathBuf, PathBuf)>,
     /// Names of files that are to stay what they are.
@@ -64,25 +65,35 @@ impl Plan<'_> {
         for (path, contents) in &self.files {
             write(&trust, path, contents).in_step(Step::Write { path: trust.join(path) })?;
         }
-        for (path, target) in &self.links {
-            link(&trust, path, target).in_step(Step::Write { path: trust.join(path) })?;
-        }
         write(&trust, Path::new(NOTHING), &[]).in_step(cover())?;
         directory(&trust.join(PINS)).in_step(cover())?;
         directory(&trust.join(EMPTY)).in_step(cover())?;
         let mut warnings = Vec::new();
         self.pin(&trust, &mut warnings);
+        let mut covered = BTreeSet::from([trust.clone()]);
+        for (source, target) in &self.merges {
+            let merged = uncovered(target, &mut covered).and_then(|target| match target {
+                Some((target, _)) => merge(&trust, source, &target),
+                None => Ok(()),
+            });
+            if let Err(error) = merged {
+                warnings.push(format!("cannot add to {}: {error}", target.display()));
+            }
+        }
         let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | SEALED;
         mount(NONE, &trust, NONE, read_only, NONE).in_step(cover())?;
 
-        let mut covered = BTreeSet::from([trust.clone()]);
         for alias in aliases {
             bind_alias(&trust.join(EMPTY), &trust.join(NOTHING), &alias)
                 .in_step(Step::Cover { path: alias.clone() })?;
             covered.insert(alias);
         }
         for (source, target) in &self.overlays {
-            if let Err(error) = overlay(&trust.join(source), target, &mut covered) {
+            let bound = uncovered(target, &mut covered).and_then(|target| match target {
+                Some((target, _)) => Ok(bind(&trust.join(source), &target)?),
+                None => Ok(()),
+            });
+            if let Err(error) = bound {
                 warnings.push(format!("cannot put a file over {}: {error}", target.display()));
             }
         }
@@ -119,8 +130,8 @@ impl Plan<'_> {
     }
 
     fn hide(&self, path: &Path, trust: &Path, covered: &mut BTreeSet<PathBuf>) -> io::Result<()> {
-        let Some((target, metadata)) = resolve(path)? else { return Ok(()) };
-        if target.starts_with(trust) || !covered.insert(target.clone()) {
+        let Some((target, metadata)) = uncovered(path, covered)? else { return Ok(()) };
+        if target.starts_with(trust) {
             return Ok(());
         }
         if !metadata.is_dir() {
@@ -151,12 +162,12 @@ pub(crate) fn fresh_proc() -> io::Result<()> {
     Ok(mount(Some("proc"), "/proc", Some("proc"), SEALED, NONE)?)
 }
 
-fn overlay(source: &Path, target: &Path, covered: &mut BTreeSet<PathBuf>) -> io::Result<()> {
-    let Some((target, _)) = resolve(target)? else { return Ok(()) };
-    if !covered.insert(target.clone()) {
-        return Ok(());
-    }
-    Ok(bind(source, &target)?)
+/// As [`resolve`], once for each place.
+fn uncovered(
+    path: &Path,
+    covered: &mut BTreeSet<PathBuf>,
+) -> io::Result<Option<(PathBuf, fs::Metadata)>> {
+    Ok(resolve(path)?.filter(|(path, _)| covered.insert(path.clone())))
 }
 
 /// A bind mount takes the flags of the mount it comes from: read-only, nosuid, nodev, noexec.
@@ -185,7 +196,7 @@ fn resolve(path: &Path) -> io::Result<Option<(PathBuf, fs::Metadata)>> {
 }
 
 /// Writes a file that everyone may read, whatever the umask, and the directories above it.
-fn write(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
+pub(crate) fn write(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file = make(root, path, |path| {
         OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
     })?;
@@ -194,7 +205,7 @@ fn write(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
 }
 
 /// Makes a symbolic link, and the directories above it.
-fn link(root: &Path, path: &Path, target: &Path) -> io::Result<()> {
+pub(crate) fn link(root: &Path, path: &Path, target: &Path) -> io::Result<()> {
     make(root, path, |path| std::os::unix::fs::symlink(target, path))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use caps::{CapSet, Capability};
+use caps::CapSet;
 use nix::{
     sys::prctl,
     unistd::{Gid, Uid, setgroups, setresgid, setresuid},
@@ -13,17 +13,6 @@ use crate::{spec::Credentials, sys};
 
 /// Lines of `/proc/self/status` that must say that no capability is left (proc_pid_status(5)).
 const CAPABILITY_SETS: [&str; 5] = ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"];
-
-/// Lets init mount `/proc` and empty its bounding set although its uid is not 0: exec takes every
-/// capability from such a process but the ambient ones (capabilities(7)).
-pub(crate) fn keep_for_init() -> io::Result<()> {
-    for capability in [Capability::CAP_SYS_ADMIN, Capability::CAP_SETPCAP] {
-        for set in [CapSet::Inheritable, CapSet::Ambient] {
-            caps::raise(None, set, capability).map_err(io::Error::other)?;
-        }
-    }
-    Ok(())
-}
 
 /// Makes this process, and so all it starts, one without capabilities and without a way to get any;
 /// with `user`, that user. Nested user namespaces stay possible: they bring their own capabilities

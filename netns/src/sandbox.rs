@@ -1,15 +1,10 @@
 //! The caller's side: start the helper, prove, release, wait.
 
 use std::{
-    env,
     ffi::OsString,
     fmt, io,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::process::CommandExt,
-    },
-    path::Path,
-    process::{Child, Command},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::Child,
 };
 
 use nix::{
@@ -20,13 +15,13 @@ use nix::{
 use rustix::process::getpgrp;
 
 use crate::{
+    beginning::Beginning,
     check,
     control::{Control, Frame},
     error::Error,
-    helper::{HELPER_ARGUMENT, OURSELVES},
-    message::{Build, ExitStatus, Go, ListenerKind, Order, ProbeReport, Report, Text},
+    message::{ExitStatus, Go, ListenerKind, Order, ProbeReport, Report},
     signals::Signals,
-    spec::Spec,
+    spec::{Network, Spec},
     terminal::Terminal,
 };
 
@@ -42,8 +37,8 @@ pub struct Sandbox {
     terminal: Terminal,
     go: Go,
     run_id: String,
-    catch_all: bool,
-    ipv6: bool,
+    pub(crate) catch_all: bool,
+    pub(crate) ipv6: bool,
 }
 
 /// What a new namespace has to offer.
@@ -88,90 +83,28 @@ impl Sandbox {
     ///
     /// # Errors
     /// The step that failed, with a hint if a setting of this machine forbids it.
-    pub fn spawn(spec: &Spec) -> Result<(Self, Prepared), Error> {
-        if spec.command.is_empty() {
-            return Err(Error::NoCommand);
-        }
-        let text = |path: &Path| Text::from(path.as_os_str());
-        let build = Build {
-            parent: std::process::id().cast_signed(),
-            user_namespace: spec.user.is_none(),
-            tcp_ports: spec.tcp_ports.clone(),
-            catch_all: spec.catch_all,
-            host_ports: spec.host_ports.clone(),
-            trust_dir: Some(text(&spec.trust_dir)),
-            files: spec.files.iter().map(|f| (text(&f.path), f.contents.len())).collect(),
-            links: spec.links.iter().map(|l| (text(&l.path), text(&l.target))).collect(),
-            overlays: spec.overlays.iter().map(Into::into).collect(),
-            keep: spec.keep.iter().map(|path| text(path)).collect(),
-            hide: spec.hide.iter().map(|path| text(path)).collect(),
-        };
-        let contents: Vec<_> = spec.files.iter().map(|file| file.contents.as_slice()).collect();
-        let contents = contents.concat();
-        let words = |word: &OsString| Text::from(word.as_os_str());
-        let go = Go {
-            command: spec.command.iter().map(words).collect(),
-            env: spec.env.iter().map(|(name, value)| (words(name), words(value))).collect(),
-            cwd: text(&spec.cwd),
-            user: spec.user.clone(),
-        };
-        let (mut sandbox, prepared) = Self::build(build, &contents, go)?;
-        sandbox.run_id.clone_from(&spec.run_id);
-        Ok((sandbox, prepared))
+    pub fn spawn(network: &Network, spec: &Spec) -> Result<(Self, Prepared), Error> {
+        Beginning::new(network)?.complete(spec)
     }
 
-    /// Starts the helper and hears what it and init have to say.
-    pub(crate) fn build(build: Build, files: &[u8], go: Go) -> Result<(Self, Prepared), Error> {
-        let terminal = Terminal::open();
-        // Blocked before the helper exists, which inherits it: a Ctrl-C must not end it.
+    /// Takes over a helper that makes the rest of a namespace.
+    pub(crate) fn new(
+        control: Control,
+        helper: Child,
+        go: Go,
+        run_id: String,
+    ) -> Result<Self, Error> {
         let signals = Signals::block(&[]).map_err(Error::Signals)?;
-        let (control, theirs) = Control::pair().map_err(Error::Start)?;
-        let helper = Command::new(OURSELVES)
-            .arg0(env::args_os().next().unwrap_or_default())
-            .arg(HELPER_ARGUMENT)
-            .env_clear()
-            .stdin(theirs)
-            .spawn()
-            .map_err(Error::Start)?;
-        let mut sandbox = Self {
+        Ok(Self {
             control: Some(control),
             helper,
             signals,
-            terminal,
+            terminal: Terminal::open(),
             go,
-            run_id: String::new(),
+            run_id,
             catch_all: false,
             ipv6: false,
-        };
-        // If this fails the helper has ended, and its last words say why.
-        let sent = sandbox.control()?.send_with(&Order::Build(Box::new(build)), files, &[]);
-        let mut prepared =
-            Prepared { listeners: Vec::new(), catch_all: false, ipv6: false, warnings: Vec::new() };
-        loop {
-            let frame = match (sandbox.receive(), &sent) {
-                (Err(Error::Lost), Err(error)) => return Err(Error::Control(error.kind().into())),
-                (frame, _) => frame?,
-            };
-            match frame.message {
-                Report::Listeners(kinds) => {
-                    let pairs = kinds.into_iter().zip(frame.descriptors);
-                    prepared.listeners.extend(pairs.map(|(kind, fd)| Listener { kind, fd }));
-                }
-                Report::Built { catch_all, ipv6, warnings } => {
-                    (sandbox.catch_all, sandbox.ipv6) = (catch_all, ipv6);
-                    (prepared.catch_all, prepared.ipv6) = (catch_all, ipv6);
-                    prepared.warnings = warnings;
-                }
-                Report::Ready => return Ok((sandbox, prepared)),
-                other @ (Report::Failed { .. }
-                | Report::Probed(_)
-                | Report::Started
-                | Report::NoDirectory { .. }
-                | Report::NoExec { .. }
-                | Report::Stopped { .. }
-                | Report::Exited(_)) => return Err(out_of_turn(&other)),
-            }
-        }
+        })
     }
 
     /// Proves, from inside, that every connection lands on the listeners and nothing gets out. The
@@ -316,19 +249,21 @@ impl Sandbox {
         Ok(())
     }
 
-    /// After the command's end: waits until everything inside is gone.
+    /// After the command's end: waits until everything inside is gone, which the end of the control
+    /// socket says. The helper's own end, with which the kernel takes its mounts apart, is not waited
+    /// for.
     fn finish(&mut self) {
-        self.control = None;
-        let _ = self.helper.wait();
+        let _ = self.control.take().map(|control| control.receive::<Report>());
+        let _ = self.helper.try_wait();
         self.terminal.take_back_from_the_dead();
     }
 
-    fn control(&self) -> Result<&Control, Error> {
+    pub(crate) fn control(&self) -> Result<&Control, Error> {
         self.control.as_ref().ok_or(Error::Lost)
     }
 
     /// The next report; failures become errors with the hint that belongs to them.
-    fn receive(&self) -> Result<Frame<Report>, Error> {
+    pub(crate) fn receive(&self) -> Result<Frame<Report>, Error> {
         let frame = self.control()?.receive().map_err(Error::Control)?.ok_or(Error::Lost)?;
         if let Report::Failed { step, errno, detail } = frame.message {
             let source =
@@ -351,6 +286,6 @@ impl Drop for Sandbox {
     }
 }
 
-fn out_of_turn(report: &Report) -> Error {
+pub(crate) fn out_of_turn(report: &Report) -> Error {
     Error::Control(io::Error::new(io::ErrorKind::InvalidData, format!("unexpected {report:?}")))
 }

@@ -59,6 +59,16 @@ impl Signals {
         Ok(Self { descriptor, watched, before })
     }
 
+    /// Runs `action` with the watched signals blocked, for what it starts to begin like that. One that
+    /// comes meanwhile is delivered afterwards.
+    pub(crate) fn blocked_while<T>(action: impl FnOnce() -> T) -> io::Result<T> {
+        let watched: SigSet = WATCHED.iter().copied().collect();
+        let before = watched.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let outcome = action();
+        before.thread_set_mask()?;
+        Ok(outcome)
+    }
+
     /// The next signal that waits, if one does.
     pub(crate) fn next(&self) -> io::Result<Option<Received>> {
         while let Some(info) = self.descriptor.read_signal()? {

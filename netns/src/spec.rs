@@ -4,7 +4,22 @@ use std::{ffi::OsString, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// A command and the namespace to start it in.
+/// The network of a namespace, which can be made before it is known what else is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The caller is root and needs no user namespace: [`Spec::user`] says whom the command becomes.
+    /// Else there is one, which maps the caller's uid and gid to themselves.
+    pub as_root: bool,
+    /// TCP ports that are caught for every address, IPv4 and IPv6. Port 53 is always caught, TCP
+    /// and UDP.
+    pub tcp_ports: Vec<u16>,
+    /// Redirect every other TCP port, loopback addresses excepted, to one more listener.
+    pub catch_all: bool,
+    /// Ports listened on at the namespace's loopback addresses only.
+    pub host_ports: Vec<u16>,
+}
+
+/// A command and what it finds in its namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Spec {
     /// Program and arguments. A program without a slash is looked up in the `PATH` of `env`.
@@ -15,24 +30,16 @@ pub struct Spec {
     pub cwd: PathBuf,
     /// What the interceptor's answer to the probe must contain.
     pub run_id: String,
-    /// Whom the command runs as, for a caller that is root: then no user namespace is made. `None`:
-    /// a user namespace that maps the caller's uid and gid to themselves.
+    /// Whom the command runs as, for a caller that is root: as in [`Network::as_root`].
     pub user: Option<Credentials>,
-    /// TCP ports that are caught for every address, IPv4 and IPv6. Port 53 is always caught, TCP
-    /// and UDP.
-    pub tcp_ports: Vec<u16>,
-    /// Redirect every other TCP port, loopback addresses excepted, to one more listener.
-    pub catch_all: bool,
-    /// Ports listened on at the namespace's loopback addresses only.
-    pub host_ports: Vec<u16>,
     /// An existing directory, covered by a fresh read-only tmpfs: what it holds on the host is out
     /// of reach inside, and `files` take its place.
     pub trust_dir: PathBuf,
     /// Files in `trust_dir`, mode 0644.
     pub files: Vec<File>,
-    /// Symbolic links in `trust_dir`.
-    pub links: Vec<Link>,
-    /// Files and directories of `trust_dir` that are put over others, read-only.
+    /// Directories of `trust_dir` that are shown together with what they cover, read-only.
+    pub merges: Vec<Overlay>,
+    /// Files and directories of `trust_dir` that are put over others, read-only; after the merges.
     pub overlays: Vec<Overlay>,
     /// Absolute names of files that the command can neither write to, nor put others in the place of:
     /// also the symbolic links on the way and the directories above. Missing ones are skipped.
@@ -49,15 +56,6 @@ pub struct File {
     pub path: PathBuf,
     /// What it holds. Readable by the command: no secret belongs here.
     pub contents: Vec<u8>,
-}
-
-/// A symbolic link to be made.
-#[derive(Clone, Debug)]
-pub struct Link {
-    /// Path relative to [`Spec::trust_dir`], without `..`.
-    pub path: PathBuf,
-    /// What it says.
-    pub target: PathBuf,
 }
 
 /// A file or directory bound over another.

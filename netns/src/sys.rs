@@ -1,8 +1,8 @@
-//! The four calls that no maintained crate offers safely. The only `unsafe` of the crate.
+//! The five calls that no maintained crate offers safely. The only `unsafe` of the crate.
 
 use std::{io, ptr};
 
-use nix::libc;
+use nix::{libc, unistd::ForkResult};
 
 /// Marks every descriptor above 2 close-on-exec: what a shell or editor left open in the caller
 /// must not reach the command. `close_range(2)`; before Linux 5.11 one `fcntl(2)` each.
@@ -30,6 +30,21 @@ pub fn close_on_exec_above_stderr() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Forks. Init continues as a copy of the helper: to execute the program once more would cost as much
+/// as making all of the namespace.
+///
+/// # Errors
+/// Also where this process has a second thread, which would be missing in the copy with whatever
+/// locks it held.
+#[expect(unsafe_code, reason = "fork has no safe wrapper")]
+pub(crate) fn fork() -> io::Result<ForkResult> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("the helper has more than one thread"));
+    }
+    // SAFETY: with a single thread nothing can be half done, so the child may go on like the parent.
+    Ok(unsafe { nix::unistd::fork() }?)
 }
 
 /// Joins a new, anonymous session keyring (`keyctl(2)`, `KEYCTL_JOIN_SESSION_KEYRING`). A kernel

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use netns::{ProbeReport, Sandbox, Spec};
+use netns::{Beginning, Network, ProbeReport, Sandbox, Spec};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -98,6 +98,9 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     // Neither to be read nor traced by what we start (prctl(2), PR_SET_DUMPABLE).
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .map_err(|error| failed(format!("cannot make this process unreadable: {error}")))?;
+    // The namespace's network is made while we find out what goes into it.
+    let beginning =
+        Beginning::new(&network(&actor, &plan)).map_err(|error| sandbox_error(&error))?;
     let id = run_id()?;
     let (certificate, key) = RunCa::generate()
         .map_err(|error| failed(format!("cannot make the run's certificate authority: {error}")))?;
@@ -120,7 +123,8 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         .compose(&opened, overlay.env.clone());
     let (hide, warnings) = hidden::paths(&actor, &plan)?;
     let spec = spec(&id, &actor, plan, overlay, env, hide);
-    let (mut sandbox, prepared) = Sandbox::spawn(&spec).map_err(|error| sandbox_error(&error))?;
+    let (mut sandbox, prepared) =
+        beginning.complete(&spec).map_err(|error| sandbox_error(&error))?;
     let warnings = [opened.warnings, warnings, prepared.warnings].concat();
     let listeners: Vec<_> =
         prepared.listeners.into_iter().map(|listener| (listener.kind, listener.fd)).collect();
@@ -233,6 +237,22 @@ impl Link {
     }
 }
 
+fn network(actor: &Actor, plan: &Plan) -> Network {
+    let mut tcp_ports = PORTS.to_vec();
+    // Where the kernel cannot redirect, the ports that were asked for still work.
+    tcp_ports.extend(plan.options.allow.iter().filter_map(|rule| rule.port));
+    tcp_ports.extend(plan.options.resolve.iter().map(|rule| rule.port));
+    tcp_ports.retain(|port| *port != 53);
+    tcp_ports.sort_unstable();
+    tcp_ports.dedup();
+    Network {
+        as_root: actor.credentials().is_some(),
+        tcp_ports,
+        catch_all: true,
+        host_ports: plan.host_ports.clone(),
+    }
+}
+
 fn spec(
     id: &str,
     actor: &Actor,
@@ -241,33 +261,19 @@ fn spec(
     env: Vec<(OsString, OsString)>,
     hide: Vec<PathBuf>,
 ) -> Spec {
-    let mut tcp_ports = PORTS.to_vec();
-    // Where the kernel cannot redirect, the ports that were asked for still work.
-    tcp_ports.extend(plan.options.allow.iter().filter_map(|rule| rule.port));
-    tcp_ports.extend(plan.options.resolve.iter().map(|rule| rule.port));
-    tcp_ports.retain(|port| *port != 53);
-    tcp_ports.sort_unstable();
-    tcp_ports.dedup();
     let files =
         overlay.files.into_iter().map(|(path, contents)| netns::File { path, contents }).collect();
-    let links =
-        overlay.links.into_iter().map(|(path, target)| netns::Link { path, target }).collect();
-    let overlays = overlay
-        .mounts
-        .into_iter()
-        .map(|(source, target)| netns::Overlay { source, target })
-        .collect();
+    let pairs = |pairs: Vec<(PathBuf, PathBuf)>| {
+        pairs.into_iter().map(|(source, target)| netns::Overlay { source, target }).collect()
+    };
     Spec {
         run_id: id.to_owned(),
         user: actor.credentials(),
-        tcp_ports,
-        catch_all: true,
-        host_ports: plan.host_ports.clone(),
         keep: program::names(&plan.env),
         trust_dir: actor.home.root().to_owned(),
         files,
-        links,
-        overlays,
+        merges: pairs(overlay.merges),
+        overlays: pairs(overlay.mounts),
         hide,
         command: plan.command,
         env,

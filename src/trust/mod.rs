@@ -27,7 +27,7 @@ const BUNDLE: &str = "trust/ca-bundle.pem";
 const EXTRA: &str = "trust/authsome-ca.pem";
 /// Name of the Java key store.
 const JAVA: &str = "trust/cacerts.jks";
-/// Name of the directory that stands in for a hashed directory (`openssl rehash`).
+/// Name of the directory that is added to a hashed directory (`openssl rehash`).
 const HASHED: &str = "trust/certs";
 
 /// Where distributions keep the bundle of all roots.
@@ -68,8 +68,8 @@ const REPLACING_VARIABLES: [&str; 13] = [
 pub struct Overlay {
     /// Files, relative to the trust directory.
     pub files: Vec<(PathBuf, Vec<u8>)>,
-    /// Symbolic links, relative to the trust directory, and what they point at.
-    pub links: Vec<(PathBuf, PathBuf)>,
+    /// Directories that are shown together with others: relative to the trust directory, and the other.
+    pub merges: Vec<(PathBuf, PathBuf)>,
     /// What covers what: relative to the trust directory, and the covered path.
     pub mounts: Vec<(PathBuf, PathBuf)>,
     /// Variables for the agent.
@@ -131,9 +131,8 @@ impl Overlay {
         }
     }
 
-    /// A copy of the hashed directory with the run's certificate in it. Links are copied as links and
-    /// files by content, but for those that have an overlay of their own (the bundle, and in a
-    /// directory below it Java's key store): they get that.
+    /// Adds the run's certificate to the hashed directory. What has an overlay of its own in there gets
+    /// it on top.
     fn hashed_directory(&mut self, ca: &str) {
         let directory = Path::new(HASHED_DIRECTORY);
         if !std::fs::read_dir(directory).is_ok_and(|entries| {
@@ -141,38 +140,9 @@ impl Overlay {
         }) {
             return;
         }
-        let mut waiting = vec![directory.to_owned()];
-        while let Some(at) = waiting.pop() {
-            for entry in std::fs::read_dir(&at).into_iter().flatten().flatten() {
-                let path = entry.path();
-                let Ok(name) = path.strip_prefix(directory) else { continue };
-                let name = Path::new(HASHED).join(name);
-                let Ok(kind) = entry.file_type() else { continue };
-                if kind.is_dir() {
-                    waiting.push(path);
-                } else if kind.is_symlink() {
-                    if let Ok(target) = std::fs::read_link(&path) {
-                        self.links.push((name, target));
-                    }
-                } else if let Some(contents) =
-                    self.overlaid(&path).or_else(|| std::fs::read(&path).ok())
-                {
-                    self.files.push((name, contents));
-                }
-            }
-        }
         let own = Path::new(HASHED).join(format!("{CA_SUBJECT_HASH}.0"));
         self.files.push((own, ca.as_bytes().to_vec()));
-        // It covers the directory, and with it what is in it, which needs no mount of its own.
-        self.mounts.retain(|(_, target)| !target.starts_with(directory));
-        self.mounts.push((HASHED.into(), directory.to_owned()));
-    }
-
-    /// What is to be mounted over a file.
-    fn overlaid(&self, path: &Path) -> Option<Vec<u8>> {
-        let (source, _) = self.mounts.iter().find(|(_, target)| target == path)?;
-        let (_, contents) = self.files.iter().find(|(path, _)| path == source)?;
-        Some(contents.clone())
+        self.merges.push((HASHED.into(), directory.to_owned()));
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) const ALL: &[Case] = &[
     ("what_is_hidden_stays_hidden_even_nested", hidden),
     ("the_trust_directory_is_read_only", read_only),
     ("overlays_are_in_place", overlays),
+    ("a_merged_directory_shows_both", merged),
     ("what_is_kept_stays_under_all_its_names", kept),
     ("descriptors_above_2_are_closed", descriptors),
     ("signal_mask_and_dispositions_are_native", mask),
@@ -184,7 +185,7 @@ fn user(scene: &Scene) {
 }
 
 fn parent_unseen(scene: &Scene) {
-    let script = "tr '\\0' ' ' < /proc/1/cmdline | grep -c '__netns init'
+    let script = "tr '\\0' ' ' < /proc/1/cmdline | grep -c '__netns'
         ls -d /proc/[0-9]* | wc -l; echo $PPID";
     let lines = scene.script(&[], script);
     let numbers: Vec<u32> = lines.lines().map(|line| line.trim().parse().unwrap()).collect();
@@ -232,6 +233,23 @@ fn overlays(scene: &Scene) {
     let script = format!("cat {target}; (echo x > {target}) 2>/dev/null; cat {link}");
     assert_eq!(scene.script(&options, &script), "from the run\nfrom the run\n");
     assert_eq!(fs::read_to_string(target).unwrap(), "from the host\n");
+}
+
+/// As an overlay mount and, for a path that such a mount cannot take, as a copy.
+fn merged(scene: &Scene) {
+    for name in ["work/certs", "work/with:colon"] {
+        let target = scene.path(name);
+        fs::create_dir_all(format!("{target}/below")).unwrap();
+        fs::copy(scene.path("roots.pem"), format!("{target}/below/theirs")).unwrap();
+        fs::copy(scene.path("roots.pem"), format!("{target}/roots.pem")).unwrap();
+        std::os::unix::fs::symlink("below/theirs", format!("{target}/link")).unwrap();
+        let options = ["--merge", &target, "--overlay", &format!("{target}/roots.pem")];
+        let script = "cd $0; cat ours link roots.pem; touch new 2>&1 | grep -c Read-only; ls";
+        let output = scene.run(&options, &["bash", "-c", script, &target]);
+        let expected =
+            "from the run\nfrom the host\nfrom the run\n1\nbelow\nlink\nours\nroots.pem\n";
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{name}");
+    }
 }
 
 /// A program below two directories, reached through a link to its directory and a link to itself.

@@ -11,13 +11,14 @@ use std::{
     thread,
 };
 
-use netns::{Credentials, Event, File, Listener, ListenerKind, Overlay, Sandbox, Spec};
+use netns::{Credentials, Event, File, Listener, ListenerKind, Network, Overlay, Sandbox, Spec};
 use nix::sys::socket::{getsockopt, sockopt};
 
 const RUN_ID: &str = "00000000000000ff";
 
 /// What the command line asks for.
 struct Arguments {
+    network: Network,
     spec: Spec,
     serve: bool,
     probe: bool,
@@ -42,7 +43,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn drive(arguments: &Arguments) -> Result<ExitCode, netns::Error> {
-    let (mut sandbox, prepared) = Sandbox::spawn(&arguments.spec)?;
+    let (mut sandbox, prepared) = Sandbox::spawn(&arguments.network, &arguments.spec)?;
     for warning in &prepared.warnings {
         let _ = writeln!(io::stderr(), "netns: warning: {warning}");
     }
@@ -65,20 +66,20 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Arguments {
         env: std::env::vars_os().collect(),
         cwd: std::env::current_dir().unwrap(),
         run_id: RUN_ID.to_owned(),
-        tcp_ports: vec![443, 80],
         ..Spec::default()
     };
+    let mut network = Network { tcp_ports: vec![443, 80], ..Network::default() };
     let (mut serve, mut probe) = (true, true);
     while let Some(word) = arguments.next() {
         let mut value = || arguments.next().unwrap();
         let number = |word: OsString| word.to_str().unwrap().parse().unwrap();
         match word.to_str().unwrap() {
             "--" => break,
-            "--catch-all" => spec.catch_all = true,
+            "--catch-all" => network.catch_all = true,
             "--no-serve" => serve = false,
             "--no-probe" => probe = false,
-            "--host-port" => spec.host_ports.push(number(value())),
-            "--port" => spec.tcp_ports.push(number(value())),
+            "--host-port" => network.host_ports.push(number(value())),
+            "--port" => network.tcp_ports.push(number(value())),
             "--trust" => spec.trust_dir = value().into(),
             "--cwd" => spec.cwd = value().into(),
             "--hide" => spec.hide.push(value().into()),
@@ -91,15 +92,22 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Arguments {
                 let source = PathBuf::from("bundle.pem");
                 spec.overlays.push(Overlay { source, target: value().into() });
             }
+            "--merge" => {
+                let directory = PathBuf::from("merged");
+                let path = directory.join("ours");
+                spec.files.push(File { path, contents: b"from the run\n".to_vec() });
+                spec.merges.push(Overlay { source: directory, target: value().into() });
+            }
             "--user" => {
                 let uid = u32::from(number(value()));
+                network.as_root = true;
                 spec.user = Some(Credentials { uid, gid: uid, groups: vec![uid] });
             }
             other => panic!("unknown option {other}"),
         }
     }
     spec.command = arguments.collect();
-    Arguments { spec, serve, probe }
+    Arguments { network, spec, serve, probe }
 }
 
 fn serve(listener: Listener) {
