@@ -10,6 +10,7 @@ mod escape;
 mod http;
 mod import;
 mod lifecycle;
+mod oauth;
 mod run;
 mod support;
 mod terminal;

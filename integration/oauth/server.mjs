@@ -16,6 +16,8 @@ import { clients } from './server/clients.mjs';
 import { issuer } from './server/issuer.mjs';
 import { State } from './server/state.mjs';
 
+// Standard output has one line.
+console.info = console.error;
 const { values } = parseArgs({
   options: {
     clients: { type: 'string' },
@@ -47,7 +49,8 @@ const server = createServer(
   { cert: readFileSync(values.cert), key: readFileSync(values.key), keepAliveTimeout: 30_000 },
   async (request, response) => {
     try {
-      const found = state.issuers.get(request.headers.host);
+      // An API may live on the host that gives its tokens, as it does on a server of one's own.
+      const found = !request.url.startsWith('/api/') && state.issuers.get(request.headers.host);
       // Whoever judges a request wants to see its body before oidc-provider reads it.
       request.body = await body(request);
       await (found ? found.handle(request, response) : api(request, response, state));

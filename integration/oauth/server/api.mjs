@@ -34,7 +34,8 @@ export async function api(request, response, state) {
 
   const token = /^Bearer (.+)$/.exec(authorization)?.[1] ?? '';
   let found;
-  for (const issuer of state.issuers.values()) found ??= token && await issuer.active(token);
+  const own = state.issuers.get(host);
+  for (const issuer of own ? [own] : state.issuers.values()) found ??= token && await issuer.active(token);
   // What came is told by its hash: an answer must not be where a token comes from.
   const sha256 = token && createHash('sha256').update(token).digest('hex');
   const known = state.secrets.get(token) === 'access_token';
