@@ -106,6 +106,8 @@ pub(super) fn connection(provider: &str, name: &str) -> ConnectionView {
         provider: provider.into(),
         connection: name.into(),
         default: false,
+        reason: None,
+        scopes: Vec::new(),
         status: "connected".into(),
         fields: BTreeMap::new(),
         secret_fields: vec!["api_key".into()],
