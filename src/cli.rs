@@ -19,7 +19,7 @@ pub use self::{
     import::ImportArgs,
     machine::{
         CompletionsArgs, DaemonArgs, DaemonCommand, DaemonLogsArgs, DemoArgs, DoctorArgs, InitArgs,
-        LogArgs, LogCommand, ServeArgs, WhoamiArgs,
+        LogArgs, LogCommand, ServeArgs, UiArgs, WhoamiArgs,
     },
     run::RunArgs,
 };
@@ -92,6 +92,8 @@ pub enum Command {
     Scan(ScanArgs),
     /// Take over what the earlier authsome (Python) has stored
     Import(ImportArgs),
+    /// Open the dashboard in a browser
+    Ui(UiArgs),
     /// Show user, home, daemon and version
     Whoami(WhoamiArgs),
     /// Show or verify the audit log

@@ -226,6 +226,18 @@ impl Home {
         Ok(self.profiles().join(profile).join("vault"))
     }
 
+    /// A page that leads a browser into the dashboard, once.
+    #[must_use]
+    pub fn dashboard_page(&self) -> PathBuf {
+        self.root.join("dashboard.html")
+    }
+
+    /// Sessions of browsers with the dashboard, as hashes.
+    #[must_use]
+    pub fn dashboard_sessions(&self) -> PathBuf {
+        self.root.join("dashboard.sessions")
+    }
+
     /// What happened.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {

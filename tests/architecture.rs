@@ -33,7 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "vault",
         ],
     ),
-    ("daemon", &["broker", "interceptor", "paths", "protocol"]),
+    ("daemon", &["audit", "broker", "dashboard", "interceptor", "paths", "protocol", "provider"]),
     ("runner", &["daemon", "interceptor", "paths", "protocol", "trust"]),
 ];
 

@@ -38,6 +38,9 @@ pub struct Server {
     pub(super) token_request: Encoding,
     pub(super) device_token_request: DeviceTokenRequest,
     pub(super) token_response: BTreeMap<String, String>,
+    /// Where the settings of a connection are in a token response, by field name.
+    #[serde(default)]
+    pub(super) settings_from_response: BTreeMap<String, String>,
     pub(super) expires_in: Option<u64>,
     pub(super) revocation: Revocation,
     /// What the definition says of clients; metadata knows better.
@@ -81,6 +84,7 @@ impl Server {
             token_request: oauth.token_request,
             device_token_request: oauth.device_token_request,
             token_response: oauth.token_response.clone(),
+            settings_from_response: oauth.settings_from_response.clone(),
             expires_in: oauth.expires_in,
             revocation: oauth.revocation.clone(),
             authorization_method: oauth.authorization_method,

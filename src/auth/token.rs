@@ -27,6 +27,8 @@ pub struct TokenSet {
     pub expires_at: Option<Timestamp>,
     /// Scopes granted; those asked for where the answer names none (RFC 6749 §5.1).
     pub scopes: Vec<String>,
+    /// What else of the answer the definition wants for the connection's settings; no token.
+    pub settings: Value,
 }
 
 impl std::fmt::Debug for TokenSet {
@@ -61,12 +63,18 @@ impl TokenSet {
         if SIGNED.iter().any(|signed| kind.eq_ignore_ascii_case(signed)) {
             return Err(answer.problem("a token that is no bearer token"));
         }
+        let wanted = server.settings_from_response.values().filter_map(|path| {
+            let name = path.split('.').next()?;
+            Some((name.to_owned(), members.get(name)?.clone()))
+        });
+        let settings = Value::Object(wanted.collect());
         let life = member("expires_in").and_then(seconds).or(server.expires_in);
         Ok(Self {
             access_token,
             refresh_token,
             expires_at: life.and_then(|life| after(now, life.min(LONGEST_LIFE))),
             scopes: granted(member("scope"), server, asked),
+            settings,
         })
     }
 }

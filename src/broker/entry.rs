@@ -13,10 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{
-    oauth::{BASE_URL, Grant},
-    snapshot::plain_path,
-};
+use super::{oauth::Grant, snapshot::plain_path};
 use crate::{
     auth::Server,
     gate::Injection,
@@ -136,24 +133,19 @@ impl Entry {
         self.grant.as_ref()
     }
 
-    /// What `{base_url}` of the definition stands for in this connection.
-    pub(super) fn base_url(&self) -> Option<String> {
-        self.settings().remove(BASE_URL)
-    }
-
     /// Hosts and paths of the endpoints that give and renew its tokens.
     pub(super) fn token_endpoints(&self) -> Vec<(String, String)> {
-        let base_url = self.base_url();
-        let defined = self.definition.oauth.as_ref();
-        let defined = defined.and_then(|oauth| Server::new(oauth, base_url.as_deref()).ok());
         let discovered = self.grant.as_ref().and_then(|grant| grant.server.as_ref());
-        let servers = defined.iter().chain(discovered);
-        let mut endpoints: Vec<_> = servers
-            .flat_map(Server::token_urls)
-            .filter_map(|url| {
-                let uri: http::Uri = url.parse().ok()?;
-                Some((uri.host()?.to_ascii_lowercase(), plain_path(uri.path())))
-            })
+        let urls = discovered.into_iter().flat_map(Server::token_urls);
+        let places = urls.filter_map(|url| {
+            let uri: http::Uri = url.parse().ok()?;
+            Some((uri.host()?.to_ascii_lowercase(), uri.path().to_owned()))
+        });
+        let defined = self.definition.token_endpoints(&self.settings());
+        let mut endpoints: Vec<_> = defined
+            .into_iter()
+            .chain(places)
+            .map(|(host, path)| (host, plain_path(&path)))
             .collect();
         endpoints.sort();
         endpoints.dedup();

@@ -19,6 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::broadcast;
+
 use self::{oauth::OAuth, snapshot::Snapshot};
 pub use self::{
     oauth::{Network, OAuthOptions},
@@ -79,7 +81,15 @@ pub struct Broker {
     key_place: KeyPlace,
     user: Arc<str>,
     oauth: OAuth,
+    /// Events as they happen, for whoever looks on.
+    live: broadcast::Sender<Arc<LiveEvent>>,
 }
+
+/// An event of the audit log as its JSON object, before it has a place in the log.
+pub type LiveEvent = serde_json::Map<String, serde_json::Value>;
+
+/// Events that whoever looks on may be behind.
+const LIVE_BACKLOG: usize = 256;
 
 impl Broker {
     /// Opens the vault and the audit log of a home, and reads the connections.
@@ -117,6 +127,7 @@ impl Broker {
             key_place: *key,
             user: user_name().into(),
             oauth: OAuth::new(oauth),
+            live: broadcast::Sender::new(LIVE_BACKLOG),
         }))
     }
 
@@ -143,6 +154,65 @@ impl Broker {
         self.refresh(&changing)
     }
 
+    /// All definitions.
+    #[must_use]
+    pub fn definitions(&self) -> Arc<Registry> {
+        self.registry()
+    }
+
+    /// Events from now on.
+    #[must_use]
+    pub fn live(&self) -> broadcast::Receiver<Arc<LiveEvent>> {
+        self.live.subscribe()
+    }
+
+    /// What keeps it from serving as it should.
+    #[must_use]
+    pub fn problems(&self) -> Vec<ErrorReply> {
+        let mut problems = Vec::new();
+        if let Err(error) = self.audit.healthy() {
+            problems.push(audit_error(&error));
+        }
+        let snapshot = self.snapshot();
+        let damaged = snapshot.damaged().iter().map(|(name, reason)| ErrorReply {
+            kind: ErrorKind::Failed,
+            message: format!("{name} cannot be used: {reason}"),
+            hint: Some(format!(
+                "authsome login {} --force",
+                name.split('/').next().unwrap_or(name)
+            )),
+        });
+        problems.extend(damaged);
+        let conflicts = snapshot.routes().conflicts();
+        problems.extend(conflicts.into_iter().map(|conflict| ErrorReply {
+            kind: ErrorKind::Failed,
+            message: format!(
+                "{} is claimed by {} alike",
+                conflict.host,
+                conflict.providers.join(" and ")
+            ),
+            hint: Some("choose one for each run with --connection, or log out of one".to_owned()),
+        }));
+        if let Some(why) = self.oauth.unreachable() {
+            problems.push(ErrorReply {
+                kind: ErrorKind::Unavailable,
+                message: why.to_owned(),
+                hint: Some("set `dashboard_port` in config.toml".to_owned()),
+            });
+        }
+        problems
+    }
+
+    /// Puts an event on record, and shows it to whoever looks on.
+    fn append(&self, event: Event) -> audit::Result<()> {
+        if self.live.receiver_count() > 0
+            && let Ok(serde_json::Value::Object(shown)) = serde_json::to_value(&event)
+        {
+            drop(self.live.send(Arc::new(shown)));
+        }
+        self.audit.append(event)
+    }
+
     /// Reads and decrypts every record.
     ///
     /// # Errors
@@ -166,7 +236,7 @@ impl Broker {
 
     /// Reads the connections from the vault again.
     fn refresh(&self, _changing: &MutexGuard<'_, ()>) -> Result<(), ErrorReply> {
-        let mut next =
+        let next =
             Snapshot::read(&self.vault, &self.registry()).map_err(|error| vault_error(&error))?;
         let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         next.keep_use_of(&current);
@@ -182,10 +252,7 @@ impl Broker {
             operation: Some(operation.into()),
             ..Event::new(audit::Kind::Vault)
         };
-        self.audit
-            .append(event)
-            .and_then(|()| self.audit.flush())
-            .map_err(|error| audit_error(&error))
+        self.append(event).and_then(|()| self.audit.flush()).map_err(|error| audit_error(&error))
     }
 }
 
@@ -198,7 +265,7 @@ impl Broker {
             operation: Some(operation.into()),
             ..Event::new(audit::Kind::Vault)
         };
-        if let Err(error) = self.audit.append(event) {
+        if let Err(error) = self.append(event) {
             tracing::error!(error = chain(&error), "an event is not on record");
         }
     }

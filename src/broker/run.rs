@@ -99,7 +99,7 @@ impl RunGate {
             user: Some(Arc::clone(&self.broker.user)),
             ..event
         };
-        if let Err(error) = self.broker.audit.append(event) {
+        if let Err(error) = self.broker.append(event) {
             // The log is full and refuses; from now on every request is denied, see `decide`.
             tracing::error!(error = chain(&error), "an event is not on record");
         }
@@ -161,10 +161,15 @@ impl RunGate {
         let (provider, connections) = match snapshot.routes().route(&facts.target.host, &facts.path)
         {
             Route::Provider(claim) => {
-                (claim.definition.name.as_str(), Some(claim.connections.as_slice()))
+                (claim.definition.name.as_str(), claim.connections.as_slice())
             }
             Route::Ambiguous(names) => match self.chosen_among(&names) {
-                Some(name) => (name, None),
+                Some(name) => {
+                    let (host, path) = (&facts.target.host, &facts.path);
+                    // Its connections to another instance have no business here.
+                    let claim = snapshot.routes().claim_of(name, host, path);
+                    (name, claim.map_or(&[][..], |claim| claim.connections.as_slice()))
+                }
                 None => return Err(Verdict::Deny(ambiguous(&facts.target, &names))),
             },
             Route::None => {
@@ -226,19 +231,17 @@ impl RunGate {
     }
 
     /// By the placeholder the agent sent, else the header, else the run's choice, else the first that
-    /// claims the host, the default before the others. `claiming` are those that do; none: unknown.
+    /// claims the host, the default before the others. `claiming` are those that do.
     fn connection<'a>(
         &self,
         snapshot: &'a Snapshot,
         provider: &str,
-        claiming: Option<&[Arc<str>]>,
+        claiming: &[Arc<str>],
         target: &Target,
         head: &Parts,
     ) -> Result<&'a Arc<Entry>, Denial> {
         let entries = snapshot.of(provider);
-        let claims = |entry: &Entry| {
-            claiming.is_none_or(|names| names.iter().any(|name| **name == *entry.name))
-        };
+        let claims = |entry: &Entry| claiming.iter().any(|name| **name == *entry.name);
         let named = named_in_header(head, provider)?;
         let wanted = named.or_else(|| self.connections.get(provider).map(String::as_str));
         let sent = || {

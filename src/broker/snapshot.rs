@@ -92,7 +92,7 @@ impl Snapshot {
     }
 
     /// Takes over when each connection was last used.
-    pub(super) fn keep_use_of(&mut self, previous: &Self) {
+    pub(super) fn keep_use_of(&self, previous: &Self) {
         let used: HashMap<_, _> = previous
             .entries()
             .map(|entry| (Arc::clone(&entry.full_name), Arc::clone(&entry.last_used)))

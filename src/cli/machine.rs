@@ -10,10 +10,21 @@ use clap_complete::Shell;
 )]
 pub struct InitArgs {}
 
+/// Arguments of `ui`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "The link works once, for a minute: whoever has it is you.\n\nJSON: {v, url}"
+)]
+pub struct UiArgs {
+    /// Only print the link
+    #[arg(long)]
+    pub no_browser: bool,
+}
+
 /// Arguments of `whoami`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "JSON: {v, user, home, profile, version, daemon: {running, version, pid, \
-    uptime_seconds, runs, master_key, error}, connections: NUMBER|null}")]
+    uptime_seconds, runs, master_key, dashboard, error}, connections: NUMBER|null}")]
 pub struct WhoamiArgs {}
 
 /// Arguments of `doctor`.

@@ -27,6 +27,7 @@ mod scan;
 pub mod serve;
 mod set_default;
 mod store;
+mod ui;
 mod whoami;
 
 use std::{env, process::ExitCode, sync::Arc};
@@ -143,6 +144,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Remove(args) => remove::remove(&args, context),
         Command::Register(args) => register::register(&args, context),
         Command::Scan(args) => scan::scan(&args, context),
+        Command::Ui(args) => ui::ui(&args, context),
         Command::Whoami(_) => whoami::whoami(context),
         Command::Log(args) => log::log(&args, context),
         Command::Daemon(args) => match args.command {

@@ -8,12 +8,10 @@ use crate::{
     cli::ServeArgs,
     config::{Config, MasterKey},
     daemon::{self, ServeOptions, Settings},
+    dashboard::DEFAULT_PORT,
     protocol::{ErrorKind, ErrorReply},
     telemetry,
 };
-
-/// Port of 127.0.0.1 for browsers. Users' clients are registered with it.
-const DEFAULT_PORT: u16 = 7998;
 
 /// Serves until told to stop.
 ///

@@ -5,8 +5,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
 };
 
-/// Where providers lead browsers back to, on our port.
-const CALLBACK: &str = "/auth/callback/oauth";
+use crate::dashboard::CALLBACK_PATHS;
 
 /// A listener, or why there is none: the daemon serves runs without one too.
 #[derive(Debug)]
@@ -25,11 +24,10 @@ impl Browser {
         }) {
             Ok((listener, port)) => Self { listener: Some(listener), port, problem: None },
             Err(error) => {
-                let problem = match error.kind() {
-                    io::ErrorKind::AddrInUse => {
-                        format!("port {port} of 127.0.0.1 is another program's")
-                    }
-                    _ => format!("port {port} of 127.0.0.1 cannot be had: {error}"),
+                let problem = if error.kind() == io::ErrorKind::AddrInUse {
+                    format!("port {port} of 127.0.0.1 is another program's")
+                } else {
+                    format!("port {port} of 127.0.0.1 cannot be had: {error}")
                 };
                 tracing::warn!(problem, "no dashboard");
                 Self { listener: None, port, problem: Some(problem) }
@@ -38,6 +36,7 @@ impl Browser {
     }
 
     pub(super) fn redirect_uri(&self) -> String {
-        format!("http://127.0.0.1:{}{CALLBACK}", self.port)
+        let [path, ..] = CALLBACK_PATHS;
+        format!("http://127.0.0.1:{}{path}", self.port)
     }
 }

@@ -5,9 +5,10 @@ use std::{
     fs::File,
     io::{self, Write},
     os::unix::{net::UnixListener, process::CommandExt},
+    path::PathBuf,
     process::Command,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -22,18 +23,24 @@ use rustix::{
     fs::{FlockOperation, flock},
 };
 use serde::Serialize;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    sync::Notify,
+};
 
 use super::{
+    backend::DaemonBackend,
     browser::Browser,
     dial::{Outbound, Settings},
     peer,
     runs::Runs,
     session,
 };
-use crate::protocol::{ErrorKind, ErrorReply};
+use crate::protocol::{ErrorKind, ErrorReply, Status};
 use crate::{
     broker::{Broker, KeyPlace, OAuthOptions},
+    dashboard::Dashboard,
     interceptor::Workers,
     paths::{self, Home},
 };
@@ -69,7 +76,6 @@ impl fmt::Debug for ServeOptions {
 }
 
 /// What every client's thread shares.
-#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) broker: Arc<Broker>,
     pub(super) runs: Runs,
@@ -77,8 +83,20 @@ pub(super) struct Shared {
     pub(super) started: Instant,
     /// Where the control side waits for the network.
     pub(super) runtime: tokio::runtime::Handle,
+    /// The audit log's file, for those who read it.
+    pub(super) audit_log: PathBuf,
+    /// The pages for browsers, or why there are none.
+    dashboard: Result<Arc<Dashboard>, String>,
+    /// Where they are.
+    origin: String,
     stopping: AtomicBool,
     clients: AtomicUsize,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("broker", &self.broker).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -91,8 +109,25 @@ impl Shared {
     }
 
     /// A link that opens the dashboard once.
-    pub(super) fn dashboard_link(&self, _page: Option<&str>) -> Result<String, ErrorReply> {
-        Err(unavailable("the dashboard is not served".to_owned(), None))
+    pub(super) fn dashboard_link(&self, page: Option<&str>) -> Result<String, ErrorReply> {
+        match &self.dashboard {
+            Ok(dashboard) => Ok(dashboard.link(page)),
+            Err(why) => Err(unavailable(
+                format!("there is no dashboard: {why}"),
+                Some("set `dashboard_port` in config.toml, then authsome daemon stop".to_owned()),
+            )),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            runs: self.runs.views(),
+            master_key: self.broker.key_place().to_owned(),
+            dashboard: self.dashboard.is_ok().then(|| self.origin.clone()),
+        }
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -163,6 +198,8 @@ struct Server {
     signals: SignalFd,
     home: Home,
     runtime: Runtime,
+    /// Ends the dashboard.
+    no_more: Arc<Notify>,
     _lock: File,
 }
 
@@ -218,7 +255,18 @@ impl Server {
         let workers =
             Workers::start(worker_count()).map_err(|error| io_error("its workers")(&error))?;
         let listener = bind_socket(&home).map_err(|error| io_error("its socket")(&error))?;
-        let shared = Shared {
+        let Browser { listener: for_browsers, port, problem } = browser;
+        let sessions = home.dashboard_sessions();
+        let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
+            dashboard: match problem {
+                Some(problem) => Err(problem),
+                None => {
+                    let backend = Arc::new(DaemonBackend::new(Weak::clone(shared)));
+                    Ok(Arc::new(Dashboard::new(backend, sessions, port)))
+                }
+            },
+            origin: format!("http://127.0.0.1:{port}"),
+            audit_log: home.audit_log(),
             broker,
             runs: Runs::default(),
             workers,
@@ -226,8 +274,19 @@ impl Server {
             runtime: runtime.handle().clone(),
             stopping: AtomicBool::new(false),
             clients: AtomicUsize::new(0),
-        };
-        Ok(Some(Self { shared: Arc::new(shared), listener, signals, home, runtime, _lock: lock }))
+        });
+        let no_more = Arc::new(Notify::new());
+        if let (Ok(dashboard), Some(for_browsers)) = (&shared.dashboard, for_browsers) {
+            let dashboard = Arc::clone(dashboard);
+            let no_more = Arc::clone(&no_more);
+            let _in_runtime = runtime.enter();
+            let for_browsers = TcpListener::from_std(for_browsers)
+                .map_err(|error| io_error("the dashboard")(&error))?;
+            drop(runtime.spawn(async move {
+                dashboard.serve(for_browsers, no_more.notified()).await;
+            }));
+        }
+        Ok(Some(Self { shared, listener, signals, home, runtime, no_more, _lock: lock }))
     }
 
     fn run(self) {
@@ -259,6 +318,7 @@ impl Server {
         tracing::info!("draining");
         // The socket goes first: a command that comes now starts the next daemon when we are gone.
         let _ = std::fs::remove_file(self.home.daemon_socket());
+        self.no_more.notify_one();
         self.shared.runs.tell_stopping();
         self.shared.workers.drain(DRAIN_LIMIT);
         self.shared.broker.close();

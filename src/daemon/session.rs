@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{runs::OpenedRun, server::Shared, wire::Wire};
-use crate::protocol::{Envelope, ErrorKind, ErrorReply, Reply, Request, Status};
+use crate::protocol::{Envelope, ErrorKind, ErrorReply, Reply, Request};
 
 /// Longest wait for a login's next step in one request, in seconds.
 const LONGEST_LOOK: u32 = 60;
@@ -67,7 +67,7 @@ impl Session<'_> {
         let broker = &self.shared.broker;
         check_version(&envelope)?;
         match envelope.request {
-            Request::Status => json(self.status()),
+            Request::Status => json(self.shared.status()),
             Request::Stop => {
                 self.stop = true;
                 json(())
@@ -94,6 +94,7 @@ impl Session<'_> {
                 self.logins.push(view.id.clone());
                 json(view)
             }
+            Request::ImportTokens(tokens) => json(broker.import_tokens(*tokens)?),
             Request::AwaitLogin { id, seen, seconds } => {
                 let wait = Duration::from_secs(seconds.min(LONGEST_LOOK).into());
                 json(self.shared.runtime.block_on(broker.await_login(&id, seen, wait))?)
@@ -123,16 +124,6 @@ impl Session<'_> {
                 let run = self.run.as_mut().ok_or_else(|| usage("no run is open"))?;
                 json(run.attach(self.shared, &listeners, descriptors)?)
             }
-        }
-    }
-
-    fn status(&self) -> Status {
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            uptime_seconds: self.shared.started.elapsed().as_secs(),
-            runs: self.shared.runs.views(),
-            master_key: self.shared.broker.key_place().to_owned(),
         }
     }
 }

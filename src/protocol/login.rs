@@ -156,3 +156,26 @@ pub struct Removed {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
 }
+
+/// An OAuth login that was made elsewhere.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImportTokens {
+    /// Provider name.
+    pub provider: String,
+    /// Connection name.
+    pub connection: String,
+    /// Access token; none: there is only a client, for the next login.
+    pub access_token: Option<Secret>,
+    /// Refresh token.
+    pub refresh_token: Option<Secret>,
+    /// When the access token expires (RFC 3339, UTC), if that is known.
+    pub expires_at: Option<String>,
+    /// Scopes that were asked for.
+    pub scopes: Vec<String>,
+    /// What `{base_url}` of the definition stands for; none: its default.
+    pub base_url: Option<String>,
+    /// The client the tokens were issued to: a refresh is refused to any other.
+    pub client: Option<ClientCredentials>,
+    /// Replace an existing connection.
+    pub replace: bool,
+}

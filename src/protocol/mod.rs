@@ -77,6 +77,9 @@ pub enum Request {
     },
     /// Begins a login by OAuth. Answer: [`LoginView`](login::LoginView).
     BeginLogin(Box<login::BeginLogin>),
+    /// Stores an OAuth login that was made elsewhere. Answer: a string, `stored`, `replaced` or `client`
+    /// where there was only that.
+    ImportTokens(Box<login::ImportTokens>),
     /// Waits until a login's revision is another than `seen`, or for `seconds`.
     /// Answer: [`LoginView`](login::LoginView).
     AwaitLogin {
@@ -207,6 +210,9 @@ pub struct Status {
     pub runs: Vec<RunView>,
     /// Where the master key is: `file` or `keyring`.
     pub master_key: String,
+    /// Where the dashboard is; none: it is not served.
+    #[serde(default)]
+    pub dashboard: Option<String>,
 }
 
 /// An open run.

@@ -33,6 +33,31 @@ impl Definition {
         self.check(given, Some(&field.name))
     }
 
+    /// Checks the settings of a connection whose credential is still to be had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] for a field the provider has not or that is a secret, and for a value that does
+    /// not match its pattern.
+    pub fn check_settings(&self, settings: &BTreeMap<String, String>) -> Result<(), Error> {
+        for (name, value) in settings {
+            let Some(field) = self.field(name) else {
+                let plain = self.fields.iter().filter(|field| !field.secret);
+                let near = suggest::closest(name, plain.map(|field| field.name.as_str()));
+                let hint = near.map(|near| format!("did you mean `{near}`?"));
+                return Err(self.value_error(name, "is not known", hint));
+            };
+            if field.secret {
+                return Err(self.value_error(name, "is a secret, and comes from the login", None));
+            }
+            if field.pattern.as_ref().is_some_and(|pattern| !pattern.matches(value)) {
+                let hint = field.pattern_hint.clone();
+                return Err(self.value_error(name, "does not look like one", hint));
+            }
+        }
+        Ok(())
+    }
+
     fn check(&self, given: Values, issued: Option<&str>) -> Result<Values, Error> {
         let mut values = Values::new();
         for (name, value) in given {

@@ -147,6 +147,7 @@ impl Backend for Fake {
             uptime_seconds: 93_784,
             runs: hold(&self.runs).clone(),
             master_key: "file".into(),
+            dashboard: None,
         }
     }
 

@@ -14,6 +14,7 @@ fn set(refresh: bool) -> TokenSet {
         refresh_token: refresh.then(|| SecretString::from("rt/1")),
         expires_at: None,
         scopes: Vec::new(),
+        settings: serde_json::Value::Null,
     }
 }
 

@@ -138,6 +138,7 @@ fn errors_of_a_revocation_are_silent() {
         refresh_token: Some(SecretString::from(REFRESH)),
         expires_at: None,
         scopes: Vec::new(),
+        settings: serde_json::Value::Null,
     };
     silent_about(&tokens, "", &[ACCESS, REFRESH]);
     for auth in [RevocationAuth::Client, RevocationAuth::Bearer] {

@@ -152,6 +152,7 @@ mod tests {
             refresh_token: None,
             expires_at: Some(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(life)),
             scopes: Vec::new(),
+            settings: serde_json::Value::Null,
         };
         let client =
             Client { id: "c".to_owned(), secret: None, method: ClientAuthentication::None };
@@ -196,6 +197,7 @@ mod tests {
             refresh_token: None,
             expires_at: None,
             scopes: Vec::new(),
+            settings: serde_json::Value::Null,
         };
         assert!(first.renewed(&tokens, Timestamp::UNIX_EPOCH).issue > first.issue);
     }

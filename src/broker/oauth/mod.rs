@@ -6,6 +6,7 @@
 mod client;
 mod exchange;
 mod grant;
+mod import;
 mod login;
 mod renew;
 mod revoke;
@@ -71,6 +72,11 @@ impl OAuth {
         Self { runtime, network, redirect_uri, unreachable, renewals, logins }
     }
 
+    /// Why no browser can come back, if so.
+    pub(super) fn unreachable(&self) -> Option<&str> {
+        self.unreachable.as_deref()
+    }
+
     /// What requests about stored connections leave by.
     fn http(&self) -> Result<Client, ErrorReply> {
         self.http_with(&LoginNetwork::default())
@@ -105,12 +111,12 @@ impl Broker {
         if let Some(server) = entry.grant().and_then(|grant| grant.server.clone()) {
             return Ok(server);
         }
-        let oauth = entry.definition.oauth.as_ref().ok_or_else(|| ErrorReply {
+        let oauth = entry.definition.oauth_at(&entry.settings()).ok_or_else(|| ErrorReply {
             kind: ErrorKind::Failed,
             message: format!("{} has no OAuth in its definition any more", entry.definition.name),
             hint: Some(format!("authsome inspect {}", entry.definition.name)),
         })?;
-        Server::new(oauth, entry.base_url().as_deref()).map_err(|error| auth_error(&error))
+        Server::new(&oauth, None).map_err(|error| auth_error(&error))
     }
 }
 

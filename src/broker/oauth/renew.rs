@@ -234,7 +234,6 @@ struct Failed {
 }
 
 impl Failed {
-    #[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
     fn reply(error: ErrorReply) -> Self {
         let login = error.kind == ErrorKind::LoginNeeded;
         Self { why: NotRenewed { login, reason: error.message }, wait: None }

@@ -50,6 +50,7 @@ impl Broker {
             refresh_token: grant.refresh_token.as_ref().map(|token| token.0.clone()),
             expires_at: grant.expires_at,
             scopes: grant.scopes.clone(),
+            settings: serde_json::Value::Null,
         };
         let client = grant.client.client();
         auth::revoke(&http, &server, Some(&client), &tokens).await.map_err(|error| chain(&error))

@@ -30,7 +30,7 @@ use crate::{
     cli::ImportArgs,
     daemon::client::Client,
     import::{self, Found},
-    protocol::{ConnectionView, ErrorKind, Request},
+    protocol::{ConnectionView, ErrorKind, Request, login::ImportTokens},
     provider::Registry,
 };
 
@@ -276,7 +276,7 @@ impl Vault {
         }
     }
 
-    fn take_tokens(&mut self, tokens: &tokens::ImportTokens) -> Result<Outcome, Error> {
+    fn take_tokens(&mut self, tokens: &ImportTokens) -> Result<Outcome, Error> {
         match &mut self.client {
             Some(client) => tokens::store_tokens(client, tokens),
             None => Ok(Outcome::new(Status::Found)),

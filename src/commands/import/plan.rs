@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use secrecy::SecretString;
 
-use super::tokens::ImportTokens;
 use crate::{
     import::{FoundClient, FoundConnection, FoundCredential, Profile, Tokens},
-    protocol::{self, login::ClientCredentials},
+    protocol::{
+        self,
+        login::{ClientCredentials, ImportTokens},
+    },
     provider::{Definition, Values},
 };
 
@@ -129,7 +131,6 @@ fn secret(
             connection: connection.to_owned(),
             access_token: Some(protocol::Secret(tokens.access_token)),
             refresh_token: tokens.refresh_token.map(protocol::Secret),
-            token_type: tokens.token_type,
             expires_at: tokens.expires_at.map(|time| time.to_string()),
             scopes: tokens.scopes,
             base_url,
@@ -174,7 +175,6 @@ pub(super) fn with_clients(
                 connection: "default".to_owned(),
                 access_token: None,
                 refresh_token: None,
-                token_type: None,
                 expires_at: None,
                 scopes: found.scopes.unwrap_or_default(),
                 base_url: found.base_url,
@@ -224,9 +224,9 @@ mod tests {
         let tokens = Tokens {
             access_token: "made up".into(),
             refresh_token: refresh.map(SecretString::from),
-            token_type: None,
             expires_at: None,
             scopes: Vec::new(),
+            token_type: None,
         };
         let credential = FoundCredential::Tokens(tokens);
         FoundConnection { credential, ..found(profile, true, provider, "default") }

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use super::{Outcome, Status, definitions::Taken, plan::Planned, tokens::ImportTokens};
+use super::{Outcome, Status, definitions::Taken, plan::Planned};
 use crate::{
     cli::ImportArgs,
     commands::{Context, Error, chain, count},
     import::Unreadable,
     output::{Table, Text},
+    protocol::login::ImportTokens,
 };
 
 /// Everything there was.

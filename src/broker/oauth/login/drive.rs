@@ -18,7 +18,7 @@ use super::{
         store::NewConnection,
     },
     LIFE, Login, query_of,
-    server::{Destination, Plan},
+    server::{Destination, Plan, settings},
     usage,
 };
 use crate::{
@@ -199,11 +199,7 @@ impl Drive<'_> {
         authorization.finish(self.http, &to.server, client, query, Timestamp::now()).await
     }
 
-    async fn by_device(
-        &mut self,
-        to: &Destination,
-        client: &Client,
-    ) -> Result<TokenSet, auth::Error> {
+    async fn by_device(&self, to: &Destination, client: &Client) -> Result<TokenSet, auth::Error> {
         let (http, server, now) = (self.http, &to.server, Timestamp::now());
         let mut grant = DeviceGrant::begin(http, server, client, &to.scopes, now).await?;
         self.login.show(LoginStep::Device {
@@ -235,10 +231,8 @@ impl Drive<'_> {
             self.broker.reload_providers()?;
         }
         let connection = self.begin.connection.clone();
-        let mut settings = self.begin.fields;
-        if let Some(base_url) = self.begin.base_url {
-            settings.insert(super::super::BASE_URL.to_owned(), base_url);
-        }
+        let mut settings = settings(&self.begin);
+        settings.extend(to.definition.settings_from_response(&tokens.settings));
         let replaced = self.broker.store_login(NewConnection {
             definition: to.definition,
             connection: connection.clone(),

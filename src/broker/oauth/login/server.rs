@@ -1,21 +1,21 @@
 //! Whom a login is with: a provider that is defined, or a server that says itself how to log in.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    super::{super::Broker, auth_error},
+    super::{super::Broker, BASE_URL, auth_error},
     usage,
 };
 use crate::{
     auth::{Discovered, Http, Server, discover},
     protocol::{ErrorKind, ErrorReply, login::BeginLogin},
-    provider::{Definition, Flow, OAuth, parse_flow},
+    provider::{Definition, Flow, parse_flow},
 };
 
 /// Where a login goes, as far as it is known before anything is asked.
 pub(super) enum Plan {
     /// To a provider that is defined.
-    Defined { definition: Arc<Definition>, oauth: OAuth, flow: Flow },
+    Defined { definition: Arc<Definition>, flow: Flow },
     /// To whatever server stands behind this URL.
     Discover { url: String, name: String },
 }
@@ -65,6 +65,12 @@ impl Broker {
         } else {
             defined(self.definition(&begin.provider)?, flow)?
         };
+        if let Plan::Defined { definition, .. } = &plan {
+            // Said now rather than when the user has been to the provider and back.
+            definition.check_settings(&settings(begin)).map_err(|error| {
+                ErrorReply::caused(ErrorKind::Usage, &error, error.hint().map(str::to_owned))
+            })?;
+        }
         let (provider, connection) = (plan.provider(), &begin.connection);
         if !begin.replace && self.snapshot().find(provider, Some(connection)).is_some() {
             return Err(super::super::store::exists(provider, connection));
@@ -74,7 +80,7 @@ impl Broker {
 }
 
 fn defined(definition: Arc<Definition>, flow: Option<Flow>) -> Result<Plan, ErrorReply> {
-    let Some(oauth) = definition.oauth.clone() else {
+    let Some(oauth) = &definition.oauth else {
         return Err(ErrorReply {
             kind: ErrorKind::Usage,
             message: format!("{} takes a key, not a login by OAuth", definition.name),
@@ -82,7 +88,7 @@ fn defined(definition: Arc<Definition>, flow: Option<Flow>) -> Result<Plan, Erro
         });
     };
     let flow = flow.unwrap_or(oauth.flow);
-    Ok(Plan::Defined { definition, oauth, flow })
+    Ok(Plan::Defined { definition, flow })
 }
 
 impl Plan {
@@ -94,9 +100,14 @@ impl Plan {
     ) -> Result<Destination, ErrorReply> {
         let scopes = begin.scopes.clone();
         match self {
-            Self::Defined { definition, oauth, flow } => {
-                let base_url = begin.base_url.as_deref();
-                let server = Server::new(&oauth, base_url).map_err(|error| auth_error(&error))?;
+            Self::Defined { definition, flow } => {
+                let settings = settings(begin);
+                let oauth = definition.oauth_at(&settings).ok_or_else(|| {
+                    let message = format!("{} cannot be at that base URL", definition.name);
+                    let hint = Some("such as https://git.example.com".to_owned());
+                    ErrorReply { kind: ErrorKind::Usage, message, hint }
+                })?;
+                let server = Server::new(&oauth, None).map_err(|error| auth_error(&error))?;
                 let server = server.complete(http).await.map_err(|error| auth_error(&error))?;
                 if flow == Flow::DeviceCode && !server.has_device_flow() {
                     return Err(usage(&format!("{} has no device flow", definition.name)));
@@ -132,6 +143,15 @@ impl Plan {
             }
         }
     }
+}
+
+/// The settings of the connection to be: what was given as fields, and the base URL.
+pub(super) fn settings(begin: &BeginLogin) -> BTreeMap<String, String> {
+    let mut settings = begin.fields.clone();
+    if let Some(base_url) = &begin.base_url {
+        settings.insert(BASE_URL.to_owned(), base_url.clone());
+    }
+    settings
 }
 
 /// The name of a provider that is known by its URL only: its host, with the path where there is one.

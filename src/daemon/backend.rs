@@ -1,0 +1,210 @@
+//! What the dashboard shows and does, as the daemon has it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
+
+use tokio::sync::broadcast::Receiver;
+
+use super::server::Shared;
+use crate::{
+    audit::{self, read},
+    dashboard::{Answer, AuditFilter, AuditLine, Backend},
+    protocol::{
+        ConnectionView, ErrorKind, ErrorReply, Secret, Status,
+        login::{BeginLogin, LoginInput, LoginView, Removed},
+    },
+    provider::Registry,
+};
+
+/// Records of the audit log that are looked through for a page.
+const LOOKED_THROUGH: usize = 20_000;
+/// Most records on a page.
+const MOST: usize = 2_000;
+
+/// The daemon, as the dashboard sees it.
+#[derive(Debug)]
+pub(super) struct DaemonBackend {
+    /// Weak: the daemon holds the dashboard.
+    shared: Weak<Shared>,
+}
+
+impl DaemonBackend {
+    pub(super) fn new(shared: Weak<Shared>) -> Self {
+        Self { shared }
+    }
+
+    fn shared(&self) -> Result<Arc<Shared>, ErrorReply> {
+        self.shared.upgrade().ok_or_else(|| ErrorReply {
+            kind: ErrorKind::Unavailable,
+            message: "the daemon is stopping".to_owned(),
+            hint: Some("try again".to_owned()),
+        })
+    }
+
+    /// Does what waits for the disk on a thread where that harms nobody.
+    fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, ErrorReply> + Send + 'static,
+    ) -> Answer<'_, T> {
+        Box::pin(async move {
+            let shared = self.shared()?;
+            let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+            done.unwrap_or_else(|_| Err(failed("the daemon could not do that")))
+        })
+    }
+}
+
+impl Backend for DaemonBackend {
+    fn status(&self) -> Status {
+        self.shared().map_or_else(
+            |_| Status {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                uptime_seconds: 0,
+                runs: Vec::new(),
+                master_key: String::new(),
+                dashboard: None,
+            },
+            |shared| shared.status(),
+        )
+    }
+
+    fn registry(&self) -> Arc<Registry> {
+        self.shared()
+            .map_or_else(|_| Arc::new(Registry::load(None).0), |shared| shared.broker.definitions())
+    }
+
+    fn connections(&self) -> Result<Vec<ConnectionView>, ErrorReply> {
+        self.shared()?.broker.connections(None)
+    }
+
+    fn put<'a>(
+        &'a self,
+        provider: &'a str,
+        connection: &'a str,
+        fields: Vec<(String, Secret)>,
+        replace: bool,
+    ) -> Answer<'a, ConnectionView> {
+        let (provider, connection) = (provider.to_owned(), connection.to_owned());
+        let fields: BTreeMap<_, _> = fields.into_iter().collect();
+        self.aside(move |shared| shared.broker.put(&provider, &connection, fields, replace))
+    }
+
+    fn set_default<'a>(&'a self, provider: &'a str, connection: &'a str) -> Answer<'a, ()> {
+        let (provider, connection) = (provider.to_owned(), connection.to_owned());
+        self.aside(move |shared| shared.broker.set_default(&provider, &connection).map(drop))
+    }
+
+    fn disconnect<'a>(&'a self, provider: &'a str, connection: &'a str) -> Answer<'a, Removed> {
+        Box::pin(async move {
+            let shared = self.shared()?;
+            let removed = shared.broker.disconnect(provider, Some(connection)).await?;
+            removed.into_iter().next().ok_or_else(|| ErrorReply {
+                kind: ErrorKind::NotFound,
+                message: format!("{provider}/{connection} is not connected"),
+                hint: None,
+            })
+        })
+    }
+
+    fn begin_login(&self, login: BeginLogin) -> Answer<'_, LoginView> {
+        Box::pin(async move { self.shared()?.broker.begin_login(login) })
+    }
+
+    fn login(&self, id: &str) -> Option<LoginView> {
+        self.shared().ok()?.broker.login(id)
+    }
+
+    fn login_input<'a>(&'a self, id: &'a str, input: LoginInput) -> Answer<'a, LoginView> {
+        Box::pin(async move { self.shared()?.broker.login_input(id, input).await })
+    }
+
+    fn callback<'a>(&'a self, query: &'a str) -> Answer<'a, Option<LoginView>> {
+        Box::pin(async move { Ok(self.shared()?.broker.callback(query).await) })
+    }
+
+    fn audit(&self, filter: AuditFilter) -> Answer<'_, Vec<AuditLine>> {
+        self.aside(move |shared| {
+            let entries = read::tail(&shared.audit_log, LOOKED_THROUGH).map_err(|error| {
+                ErrorReply::caused(ErrorKind::Unavailable, &error, error.hint())
+            })?;
+            let newest_first = entries.iter().rev().filter_map(line);
+            let wanted = newest_first.filter(|line| passes(line, &filter));
+            Ok(wanted.take(filter.limit.min(MOST)).collect())
+        })
+    }
+
+    fn live(&self) -> Receiver<Arc<AuditLine>> {
+        // Without the daemon nothing happens: a channel whose other end is gone.
+        self.shared()
+            .map_or_else(|_| tokio::sync::broadcast::channel(1).1, |shared| shared.broker.live())
+    }
+
+    fn problems(&self) -> Answer<'_, Vec<ErrorReply>> {
+        self.aside(|shared| Ok(shared.broker.problems()))
+    }
+}
+
+fn line(entry: &audit::Entry) -> Option<AuditLine> {
+    let value = serde_json::to_value(entry).ok()?;
+    if let serde_json::Value::Object(line) = value { Some(line) } else { None }
+}
+
+fn passes(line: &AuditLine, filter: &AuditFilter) -> bool {
+    let text = |name: &str| line.get(name).and_then(serde_json::Value::as_str);
+    let is = |name: &str, wanted: &Option<String>| {
+        wanted.as_deref().is_none_or(|wanted| text(name) == Some(wanted))
+    };
+    let decision = match filter.decision.as_deref() {
+        None => true,
+        Some("deny") => text("decision") == Some("deny"),
+        Some(_) => text("decision").is_some_and(|decision| decision != "deny"),
+    };
+    let host = filter.host.as_deref().is_none_or(|part| {
+        text("host").is_some_and(|host| host.contains(&part.to_ascii_lowercase()))
+    });
+    let connection = filter.connection.as_deref().is_none_or(|wanted| {
+        text("connection").is_some_and(|name| {
+            name == wanted || name.split_once('/').is_some_and(|(provider, _)| provider == wanted)
+        })
+    });
+    is("kind", &filter.kind) && is("run", &filter.run) && decision && host && connection
+}
+
+fn failed(message: &str) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Failed, message: message.to_owned(), hint: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(value: &serde_json::Value) -> AuditLine {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_provider_stands_for_all_of_its_connections() {
+        let event = line(&json!({ "connection": "github/work" }));
+        let by = |connection: &str| {
+            let filter = AuditFilter { connection: Some(connection.into()), ..Default::default() };
+            passes(&event, &filter)
+        };
+        assert!(by("github") && by("github/work"));
+        assert!(!by("git") && !by("github/other"));
+    }
+
+    #[test]
+    fn what_was_not_decided_is_neither_allowed_nor_denied() {
+        let event = line(&json!({ "kind": "vault" }));
+        let by = |decision: &str| {
+            let filter = AuditFilter { decision: Some(decision.into()), ..Default::default() };
+            passes(&event, &filter)
+        };
+        assert!(!by("allow") && !by("deny"));
+    }
+}
