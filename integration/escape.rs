@@ -401,8 +401,13 @@ fn the_daemon_serves_no_client_in_a_namespace_below() {
     assert!(scene.authsome(["list"]).success().contains("openai"));
     let list = scene.authsome(["get", "openai", "--show-secret"]);
     let output = around(&scene, list, &["-Urpf", "--mount-proc"], "\"$0\" \"$@\"");
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(5));
     assert!(!(text(&output.stdout) + &text(&output.stderr)).contains(KEY));
+    assert!(
+        text(&output.stderr).contains("does not serve a client inside a run or a container"),
+        "at once, and why: {}",
+        text(&output.stderr)
+    );
 }
 
 /// Runs a program through `unshare FLAGS… sh -c SCRIPT`.

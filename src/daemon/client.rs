@@ -106,10 +106,13 @@ impl Client {
         loop {
             // Asked something first: a daemon that was killed may still take a connection, and then
             // never answer.
-            if let Some(mut client) = Self::connect(home)?
-                && client.call::<Value>(Request::Status).is_ok()
-            {
-                return Ok(client);
+            if let Some(mut client) = Self::connect(home)? {
+                match client.ask::<Value>(Request::Status, &[]) {
+                    Ok(Reply::Ok(_)) => return Ok(client),
+                    // It lives, and has said why it does not serve us: no other would.
+                    Ok(Reply::Error(error)) => return Err(error),
+                    Err(_) => {}
+                }
             }
             match start(home, owner)? {
                 Started::Ready => {}
@@ -164,31 +167,45 @@ impl Client {
         request: Request,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<T, ErrorReply> {
+        match self.ask(request, descriptors)? {
+            Reply::Ok(value) => Ok(value),
+            Reply::Error(error) => Err(error),
+        }
+    }
+
+    /// The daemon's answer; an error if there is none.
+    fn ask<T: DeserializeOwned>(
+        &mut self,
+        request: Request,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<Reply<T>, ErrorReply> {
         let envelope = Envelope { version: env!("CARGO_PKG_VERSION").to_owned(), request };
-        self.wire.send(&envelope, descriptors).map_err(lost)?;
+        // A daemon that refuses us says so and closes, without waiting for what we have to say.
+        let sent = self.wire.send(&envelope, descriptors);
         loop {
-            let value: Value = self.wire.receive().map_err(lost)?.ok_or_else(|| {
-                unavailable(
-                    "the daemon closed the connection".to_owned(),
-                    Some("see `authsome daemon logs`".to_owned()),
-                )
-            })?;
+            let received = self.wire.receive().map_err(lost)?;
+            let value: Value = match (received, &sent) {
+                (Some(value), _) => value,
+                (None, Err(error)) => return Err(lost(error.kind().into())),
+                (None, Ok(())) => {
+                    return Err(unavailable(
+                        "the daemon closed the connection".to_owned(),
+                        Some("see `authsome daemon logs`".to_owned()),
+                    ));
+                }
+            };
             if value.get("event").is_some() {
                 if let Ok(event) = serde_json::from_value(value) {
                     self.events.push(event);
                 }
                 continue;
             }
-            let reply: Reply<T> = serde_json::from_value(value).map_err(|_| {
+            return serde_json::from_value(value).map_err(|_| {
                 unavailable(
                     "the daemon's answer is not one this version knows".to_owned(),
                     Some("authsome daemon stop".to_owned()),
                 )
-            })?;
-            return match reply {
-                Reply::Ok(value) => Ok(value),
-                Reply::Error(error) => Err(error),
-            };
+            });
         }
     }
 }

@@ -9,6 +9,9 @@ use std::os::unix::net::UnixStream;
 
 use rustix::{net::sockopt::socket_peercred, process::getuid};
 
+use super::wire;
+use crate::protocol::{ErrorKind, ErrorReply, Reply};
+
 /// Why a client is not served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -27,11 +30,28 @@ pub(super) enum Error {
     Inside,
 }
 
-/// Checks who is at the other end: the daemon's user or root, in the daemon's pid namespace.
+/// Checks who is at the other end: the daemon's user or root, in the daemon's pid namespace. Whoever
+/// is refused is told so, or would take us for a daemon that has died, and look for another.
 ///
 /// # Errors
 /// Anybody else, and whoever cannot be told.
 pub(super) fn check(stream: &UnixStream) -> Result<(), Error> {
+    identify(stream).inspect_err(|error| {
+        let reply = Reply::<()>::Error(ErrorReply {
+            kind: ErrorKind::Unavailable,
+            message: format!("the daemon does not serve {error}"),
+            hint: match error {
+                Error::Inside => Some("run this outside, where the daemon was started".to_owned()),
+                Error::Unknown(_) | Error::OtherUser(_) | Error::Unseen(_) => None,
+            },
+        });
+        // A new socket has room for a line; and a client that is refused has no claim on our time.
+        let _ = stream.set_nonblocking(true);
+        let _ = wire::send(stream, &reply, &[]);
+    })
+}
+
+fn identify(stream: &UnixStream) -> Result<(), Error> {
     let peer = socket_peercred(stream).map_err(Error::Unknown)?;
     if peer.uid != getuid() && !peer.uid.is_root() {
         return Err(Error::OtherUser(peer.uid.as_raw()));

@@ -58,24 +58,32 @@ pub(super) fn stores(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
 
 /// A key store that trusts every certificate of a PEM bundle.
 pub(super) fn key_store(pem: &str) -> Vec<u8> {
-    let certificates: Vec<Vec<u8>> = bundle::certificates(pem)
-        .filter_map(|body| {
-            let body: String = body.split_ascii_whitespace().collect();
-            STANDARD.decode(body).ok()
-        })
-        .collect();
-    let mut store = Vec::new();
+    let mut store = Vec::with_capacity(pem.len());
     put_u32(&mut store, MAGIC);
     put_u32(&mut store, VERSION);
-    put_u32(&mut store, length(&certificates));
-    for (number, certificate) in certificates.iter().enumerate() {
+    let count_at = store.len();
+    put_u32(&mut store, 0);
+    let mut count = 0_u32;
+    let mut base64 = Vec::new();
+    let mut certificate = Vec::new();
+    for body in bundle::certificates(pem) {
+        base64.clear();
+        base64.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+        certificate.clear();
+        if STANDARD.decode_vec(&base64, &mut certificate).is_err() {
+            continue;
+        }
         put_u32(&mut store, TRUSTED_CERTIFICATE);
-        put_text(&mut store, &format!("authsome-{number}"));
+        put_text(&mut store, &format!("authsome-{count}"));
         // Creation time, which nothing reads.
         store.extend_from_slice(&0_u64.to_be_bytes());
         put_text(&mut store, "X.509");
-        put_u32(&mut store, length(certificate));
-        store.extend_from_slice(certificate);
+        put_u32(&mut store, u32::try_from(certificate.len()).unwrap_or(u32::MAX));
+        store.extend_from_slice(&certificate);
+        count = count.saturating_add(1);
+    }
+    if let Some(place) = store.get_mut(count_at..).and_then(|rest| rest.first_chunk_mut()) {
+        *place = count.to_be_bytes();
     }
     let mut digest = Sha1::new();
     for unit in PASSWORD.encode_utf16() {
@@ -85,10 +93,6 @@ pub(super) fn key_store(pem: &str) -> Vec<u8> {
     digest.update(&store);
     store.extend_from_slice(&digest.finalize());
     store
-}
-
-fn length<T>(items: &[T]) -> u32 {
-    u32::try_from(items.len()).unwrap_or(u32::MAX)
 }
 
 fn put_u32(store: &mut Vec<u8>, value: u32) {
