@@ -8,6 +8,7 @@ mod cli;
 mod dashboard;
 mod dependencies;
 mod import;
+mod fuzz;
 mod interceptor;
 mod oauth;
 mod providers;

@@ -5,6 +5,7 @@ mod upstream;
 
 mod bodies;
 mod failures;
+mod floods;
 mod harness;
 mod lifecycle;
 mod requests;
