@@ -70,11 +70,11 @@ fn an_answer_that_is_none_is_named() {
         (json!({ "kind": "drop_after" }), "auth.example.test"),
         (json!({ "kind": "oversize", "bytes": 4_000_000 }), "auth.example.test"),
         (json!({ "kind": "oversize", "bytes": 4_000_000, "chunked": true }), "auth.example.test"),
-        (json!({ "kind": "patch", "members": { "access_token": null } }), "access_token"),
-        (json!({ "kind": "patch", "members": { "access_token": "" } }), "access_token"),
-        (json!({ "kind": "patch", "members": { "access_token": "has\nlines" } }), "access_token"),
-        (json!({ "kind": "patch", "members": { "token_type": "mac" } }), "mac"),
-        (json!({ "kind": "patch", "members": { "token_type": "DPoP" } }), "DPoP"),
+        (json!({ "kind": "patch", "members": { "access_token": null } }), "access token"),
+        (json!({ "kind": "patch", "members": { "access_token": "" } }), "access token"),
+        (json!({ "kind": "patch", "members": { "access_token": "has\nlines" } }), "access token"),
+        (json!({ "kind": "patch", "members": { "token_type": "mac" } }), "bearer token"),
+        (json!({ "kind": "patch", "members": { "token_type": "DPoP" } }), "bearer token"),
     ];
     for (mut fault, expected) in cases {
         let members = json!({ "endpoint": "token", "times": -1 });
@@ -92,11 +92,17 @@ fn a_way_back_that_was_tampered_with_is_named() {
     let back = |set: Value, remove: Value| json!({ "endpoint": "redirect", "kind": "query", "set": set, "remove": remove });
     // Mix-up of two servers (RFC 9207).
     let fault = back(json!({ "iss": "https://evil.example.test" }), json!([]));
-    refused(&stage, &fault, &["iss"]);
+    refused(&stage, &fault, &["evil.example.test"]);
     assert_eq!(stage.server.grants("authorization_code"), 0, "the code went out");
-    for error in ["access_denied", "server_error", "invalid_scope", "temporarily_unavailable"] {
+    let errors = [
+        ("access_denied", "denied"),
+        ("server_error", "server_error"),
+        ("invalid_scope", "invalid_scope"),
+        ("temporarily_unavailable", "temporarily_unavailable"),
+    ];
+    for (error, expected) in errors {
         let set = json!({ "error": error, "error_description": "says why" });
-        refused(&stage, &back(set, json!(["code"])), &[error, "says why"]);
+        refused(&stage, &back(set, json!(["code"])), &[expected, "says why"]);
     }
     refused(&stage, &back(json!({}), json!(["code"])), &["code"]);
     // Nothing that a page of somebody else's could run.
@@ -145,11 +151,17 @@ fn a_device_that_is_told_to_wait_waits() {
 fn a_device_that_gets_nothing_says_why() {
     let stage = Stage::new();
     let fault = |endpoint: &str, error: &str| json!([{ "endpoint": endpoint, "kind": "error", "error": error, "description": "says why", "times": -1 }]);
-    for error in ["access_denied", "expired_token", "invalid_grant", "invalid_client"] {
+    let errors = [
+        ("access_denied", "denied"),
+        ("expired_token", "in time"),
+        ("invalid_grant", "invalid_grant"),
+        ("invalid_client", "invalid_client"),
+    ];
+    for (error, expected) in errors {
         stage.server.faults(&fault("token", error));
         let ended = stage.login(&["acme", "--flow", "device_code"]).end();
         assert_ne!(ended.code, Some(0));
-        assert!(ended.stderr.contains(error), "{error}: {}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{error}: {}", ended.stderr);
     }
     stage.server.faults(&fault("device_authorization", "unauthorized_client"));
     let ended = stage.login(&["acme", "--flow", "device_code"]).end();
@@ -161,7 +173,7 @@ fn a_device_that_gets_nothing_says_why() {
     let device = login.wait_for("device");
     stage.server.device(device["user_code"].as_str().unwrap(), false);
     let ended = login.end();
-    assert!(ended.stderr.contains("access_denied"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("denied"), "{}", ended.stderr);
     assert_eq!(stage.status("acme/default"), "nothing");
     stage.no_secret_got_out();
 }
@@ -188,7 +200,7 @@ fn metadata_of_somebody_else_is_refused() {
         let ended = stage.login(&["https://mcp.example.test/mcp"]).end();
         assert_ne!(ended.code, Some(0), "{fault}: {}", ended.stdout);
         assert!(!ended.stdout.contains("\"browser\""), "{fault}: {}", ended.stdout);
-        assert!(ended.stderr.contains("example.test"), "{fault}: {}", ended.stderr);
+        assert!(ended.stderr.contains("\"hint\""), "{fault}: {}", ended.stderr);
     }
     stage.server.faults(&json!([]));
     stage.connect(&["https://mcp.example.test/mcp"]);

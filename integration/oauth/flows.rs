@@ -40,7 +40,7 @@ fn a_person_who_says_no_is_believed() {
     stage.browse(&login.browser(), &["--deny"]);
     let ended = login.end();
     assert_ne!(ended.code, Some(0));
-    assert!(ended.stderr.contains("access_denied"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("denied"), "{}", ended.stderr);
     assert_eq!(stage.status("acme/default"), "nothing");
 }
 
@@ -234,9 +234,10 @@ fn two_servers_of_one_provider_are_kept_apart() {
     let stage = Stage::bare(&json!({ "auto": true }));
     let definition = ACME
         .replace("https://auth.example.test", "{base_url}")
-        .replace("api.example.test", "one.example.test\", \"two.example.test");
+        .replace("api.example.test", "one.example.test");
     let base = "base_url = \"https://one.example.test\"\n";
-    stage.define("acme", &format!("{definition}{base}{PUBLIC}"));
+    let instance = "[instance]\nhosts = [\"{base_host}\"]\n";
+    stage.define("acme", &format!("{definition}{base}{PUBLIC}{instance}"));
     stage.connect(&["acme"]);
     stage.connect(&["acme", "--connection", "second", "--base-url", "https://two.example.test"]);
 
@@ -245,5 +246,16 @@ fn two_servers_of_one_provider_are_kept_apart() {
         let answer = stage.agent(&ASK.replace("api.", &format!("{host}.")));
         assert!(answer.ends_with("200"), "{host}: {answer}");
     }
+    stage.no_secret_got_out();
+}
+
+#[test]
+fn where_no_browser_reaches_the_daemon_its_address_is_pasted() {
+    let stage = Stage::new();
+    let mut login = stage.login(&["acme"]);
+    let back = stage.consent(&login.browser());
+    login.paste(&back);
+    login.done();
+    stage.ask();
     stage.no_secret_got_out();
 }

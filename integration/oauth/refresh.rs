@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::stage::{ACME, ASK, PUBLIC, Stage};
 use crate::support::{eventually, text};
 
-/// Waits until a token that lives this many seconds has been dead for a while.
+/// Waits until a token that lives this many seconds is dead.
 fn outlive(seconds: u64) {
-    std::thread::sleep(Duration::from_secs(seconds) + Duration::from_millis(1200));
+    std::thread::sleep(Duration::from_secs(seconds) + Duration::from_millis(100));
 }
 
 fn short_lived(config: &Value) -> Stage {
@@ -48,7 +48,7 @@ fn fifty_runs_at_the_moment_of_expiry_renew_once() {
     // Each waits for the file, then sends everything at once.
     let script = format!(
         "while ! [ -e {} ]; do sleep 0.1; done; seq {EACH} | sed 's|.*|url=https://api.example.test/api/me\\noutput=/dev/null|' | \
-         curl -sS -m 60 --parallel --parallel-immediate --parallel-max {EACH} -w '%{{http_code}}\\n' -K -",
+         curl -sS -m 60 --parallel --parallel-max {EACH} -w '%{{http_code}}\\n' -K -",
         go.display()
     );
     let children: Vec<_> = (0..RUNS)
@@ -167,41 +167,55 @@ fn a_token_that_cannot_be_renewed_wants_a_login_when_it_expires() {
 
 #[test]
 fn a_server_that_keeps_the_refresh_token_need_not_say_it_again() {
-    let stage = short_lived(&json!({ "auto": true, "rotate": false }));
+    let stage = short_lived(&json!({ "auto": true, "rotate": false, "accessTokenLife": 1 }));
     let silent = json!({
         "endpoint": "token", "grant": "refresh_token", "kind": "patch", "times": -1,
         "members": { "refresh_token": null },
     });
     stage.server.faults(&json!([silent]));
-    for round in 1..=3 {
-        stage.server.revoke("AccessToken");
+    for _ in 0..3 {
+        outlive(1);
         stage.ask();
-        assert_eq!(stage.server.grants("refresh_token"), round);
     }
+    assert!(stage.server.grants("refresh_token") >= 3);
     stage.no_secret_got_out();
 }
 
 #[test]
+fn a_used_refresh_token_is_not_used_again() {
+    let stage = short_lived(&json!({ "auto": true, "accessTokenLife": 1 }));
+    for _ in 0..4 {
+        outlive(1);
+        stage.ask();
+    }
+    // The server ends the grant at the second use of one.
+    assert!(stage.server.grants("refresh_token") >= 4);
+    assert_eq!(stage.server.stats()["errors"], json!({}));
+}
+
+#[test]
 fn a_server_that_is_ill_for_a_while_costs_no_login() {
-    let stage = Stage::connected();
+    let html = json!({ "content-type": "text/html" });
+    let elsewhere = json!({ "location": "https://evil.example.test/" });
     let ills = [
         json!({ "kind": "status", "status": 500, "body": "{}" }),
         json!({ "kind": "status", "status": 503, "headers": { "retry-after": "1" } }),
         json!({ "kind": "status", "status": 429, "headers": { "retry-after": "1" } }),
-        json!({ "kind": "status", "status": 502, "body": "<html>", "headers": { "content-type": "text/html" } }),
-        json!({ "kind": "status", "status": 200, "body": "<html>", "headers": { "content-type": "text/html" } }),
+        json!({ "kind": "status", "status": 502, "body": "<html>", "headers": html }),
+        json!({ "kind": "status", "status": 200, "body": "<html>", "headers": html }),
         json!({ "kind": "status", "status": 200, "body": "{\"access_token\":" }),
-        json!({ "kind": "status", "status": 302, "headers": { "location": "https://evil.example.test/" } }),
+        json!({ "kind": "status", "status": 302, "headers": elsewhere }),
         json!({ "kind": "error", "error": "invalid_client", "status": 401 }),
         json!({ "kind": "error", "error": "temporarily_unavailable" }),
         json!({ "kind": "drop" }),
         json!({ "kind": "oversize", "bytes": 4_000_000 }),
     ];
+    let stage = short_lived(&json!({ "auto": true, "accessTokenLife": 1 }));
     for ill in ills {
         let mut fault = json!({ "endpoint": "token", "times": -1 });
         fault.as_object_mut().unwrap().extend(ill.as_object().unwrap().clone());
-        stage.server.revoke("AccessToken");
         stage.server.faults(&json!([fault]));
+        outlive(1);
         let answer = stage.agent(ASK);
         assert!(!answer.ends_with("200"), "{ill}: {answer}");
         assert_eq!(stage.status("acme/default"), "connected", "{ill}");
@@ -210,18 +224,6 @@ fn a_server_that_is_ill_for_a_while_costs_no_login() {
         eventually(&format!("a recovery from {ill}"), || stage.agent(ASK).ends_with("200"));
     }
     stage.no_secret_got_out();
-}
-
-#[test]
-fn a_used_refresh_token_is_not_used_again() {
-    let stage = Stage::connected();
-    for _ in 0..5 {
-        stage.server.revoke("AccessToken");
-        stage.ask();
-    }
-    // The server ends the grant at the second use of one.
-    assert_eq!(stage.server.grants("refresh_token"), 5);
-    assert_eq!(stage.server.stats()["errors"], json!({}));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, chown},
     path::Path,
-    process::{Child, ChildStdout, Output, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Output, Stdio},
     sync::Mutex,
 };
 
@@ -146,11 +146,21 @@ impl Stage {
     pub(super) fn login_with(&self, args: &[&str], input: &str) -> Login<'_> {
         let mut program = self.scene.authsome(["login", "--json", "--no-browser"]);
         let command = program.command.args(args);
+        // Without a browser of its own it would take the device's way.
+        if !args.contains(&"--flow") && !args[0].starts_with("https:") {
+            command.args(["--flow", "pkce"]);
+        }
+        if !args.contains(&"--timeout") {
+            command.args(["--timeout", "30"]);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+        let mut stdin = child.stdin.take();
+        if !input.is_empty() {
+            stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        }
         let lines = BufReader::new(child.stdout.take().unwrap());
-        Login { stage: self, child, lines, wrote: String::new() }
+        Login { stage: self, child, stdin, lines, wrote: String::new() }
     }
 
     /// Logs in, consents, and insists on success: the last thing that the login said.
@@ -220,6 +230,7 @@ impl Stage {
 pub(super) struct Login<'a> {
     stage: &'a Stage,
     child: Child,
+    stdin: Option<ChildStdin>,
     lines: BufReader<ChildStdout>,
     wrote: String,
 }
@@ -247,6 +258,11 @@ impl Login<'_> {
     /// Waits for the page to open in a browser.
     pub(super) fn browser(&mut self) -> String {
         self.wait_for("browser")["url"].as_str().unwrap().to_owned()
+    }
+
+    /// Types a line.
+    pub(super) fn paste(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// Waits until it has got so far.
