@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -38,28 +38,21 @@ pub(super) async fn pass(
     mut entry: Entry,
 ) -> Response<ReplyBody> {
     entry.edit(|record| record.connection = Some(exchange.connection()));
-    let body = match whole(body, MAX_REQUEST).await {
+    let body = match whole(RequestBody::new(body, entry.tally()), MAX_REQUEST).await {
         Ok(body) => body,
-        Err(Unread::TooLong) => {
-            let detail = "a token request is not that long";
-            let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "token-request", detail);
-            return response::refuse(problem, entry);
-        }
-        Err(Unread::Broken) => {
-            let detail = "the token request did not arrive";
-            let problem = Problem::new(StatusCode::BAD_REQUEST, "token-request", detail);
-            return response::refuse(problem, entry);
+        Err(unread) => {
+            entry.edit(|record| record.decision = Decision::Deny);
+            return response::refuse(unread.problem(), entry);
         }
     };
-    entry.tally().add_sent(body.len());
+    let method = parts.method.clone();
     if let Some(answer) = exchange.answer(&parts, &body) {
         entry.edit(|record| record.decision = Decision::Answer);
-        return finish(answer, entry);
+        return finish(answer, &method, entry);
     }
     parts.extensions.clear();
     head::strip_request(&mut parts.headers);
     head::ask_for_plain(&mut parts.headers);
-    parts.headers.remove(header::CONTENT_LENGTH);
     let body = if body.is_empty() { RequestBody::Empty } else { RequestBody::Whole(body) };
     let answer = match site.origin.send(Request::from_parts(parts, body)).await {
         Ok(answer) => answer,
@@ -75,12 +68,15 @@ pub(super) async fn pass(
     parts.version = http::Version::HTTP_11;
     parts.extensions.clear();
     head::strip_response(&mut parts.headers);
-    finish(Response::from_parts(parts, body), entry)
+    finish(Response::from_parts(parts, body), &method, entry)
 }
 
-fn finish(mut answer: Response<Bytes>, mut entry: Entry) -> Response<ReplyBody> {
-    let length = HeaderValue::from(answer.body().len());
-    answer.headers_mut().insert(header::CONTENT_LENGTH, length);
+fn finish(mut answer: Response<Bytes>, method: &Method, mut entry: Entry) -> Response<ReplyBody> {
+    // What has no body by nature may say a length of something else, or none (RFC 9110 §8.6).
+    if !head::is_bodiless(method, answer.status()) {
+        let length = HeaderValue::from(answer.body().len());
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length);
+    }
     entry.answered(answer.status());
     entry.tally().add_received(answer.body().len());
     entry.complete();
@@ -90,6 +86,17 @@ fn finish(mut answer: Response<Bytes>, mut entry: Entry) -> Response<ReplyBody> 
 enum Unread {
     TooLong,
     Broken,
+}
+
+impl Unread {
+    /// What the agent is told about its request.
+    fn problem(&self) -> Problem {
+        let (status, detail) = match self {
+            Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "a token request is not that long"),
+            Self::Broken => (StatusCode::BAD_REQUEST, "the token request did not arrive"),
+        };
+        Problem::new(status, "token-request", detail)
+    }
 }
 
 async fn whole<B>(body: B, limit: usize) -> Result<Bytes, Unread>

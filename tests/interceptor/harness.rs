@@ -4,23 +4,20 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::fd::OwnedFd,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use authsome::{
-    gate::{
-        Admission, BoxFuture, Change, Denial, Gate, Injection, Record, RequestFacts, Target,
-        Verdict,
-    },
+    gate::{Gate, Record},
     interceptor::{
         DialConfig, Dialer, Listener, NameTable, ResolveRule, Run, RunCa, RunHandle, Workers,
     },
-    scrub::Scrubber,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
-use http_body_util::{BodyExt as _, Empty, Full, combinators::UnsyncBoxBody};
+use http::{Method, Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::Incoming,
     client::conn::{http1, http2},
@@ -28,16 +25,17 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, ServerName};
-use secrecy::SecretString;
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
-use super::upstream::Upstream;
-
-/// The injected credential.
-pub(crate) const SECRET: &str = "sk-live-0123456789abcdefghij";
-/// What the agent has instead.
-pub(crate) const PLACEHOLDER: &str = "sk-fake-aaaaaaaaaaaaaaaaaaaa";
+pub(crate) use super::gate::{PLACEHOLDER, SECRET, Say};
+use super::{
+    gate::FakeGate,
+    upstream::{Upstream, certificate},
+};
 
 /// A request body of any kind.
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -50,62 +48,9 @@ pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// What the gate says to everything.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Say {
-    Inject,
-    Forward,
-    Deny,
-    Splice,
-    Refuse,
-}
-
-#[derive(Debug)]
-pub(crate) struct FakeGate {
-    say: Say,
-    records: Mutex<Vec<Record>>,
-}
-
-fn denial() -> Denial {
-    Denial { code: "test-denied", reason: "not today".into(), hint: None, status: 403 }
-}
-
-impl Gate for FakeGate {
-    fn admit(&self, _target: &Target, _tls: bool) -> Admission {
-        match self.say {
-            Say::Splice => Admission::Splice,
-            Say::Refuse => Admission::Refuse(denial()),
-            Say::Inject | Say::Forward | Say::Deny => Admission::Intercept,
-        }
-    }
-
-    fn authorize<'a>(
-        &'a self,
-        _facts: &'a RequestFacts,
-        _head: &'a Parts,
-    ) -> BoxFuture<'a, Verdict> {
-        let verdict = match self.say {
-            Say::Deny => Verdict::Deny(denial()),
-            Say::Inject => Verdict::Inject(injection()),
-            Say::Forward | Say::Splice | Say::Refuse => Verdict::Forward,
-        };
-        Box::pin(std::future::ready(verdict))
-    }
-
-    fn record(&self, record: Record) {
-        self.records.lock().unwrap().push(record);
-    }
-}
-
-fn injection() -> Injection {
-    let name = HeaderName::from_static("authorization");
-    let value = HeaderValue::from_str(&format!("Bearer {SECRET}")).unwrap();
-    Injection {
-        connection: "test/default".into(),
-        changes: Arc::new([Change::RemoveHeader(name.clone()), Change::SetHeader(name, value)]),
-        scrubber: Arc::new(Scrubber::new(&[(SecretString::from(SECRET), PLACEHOLDER.into())])),
-        issue: None,
-    }
+/// A body of these frames, of a length that is not told beforehand.
+pub(crate) fn streamed(frames: Vec<Frame<Bytes>>) -> Body {
+    StreamBody::new(futures_util::stream::iter(frames.into_iter().map(Ok))).boxed_unsync()
 }
 
 /// A run with one listener on "port 443".
@@ -132,13 +77,32 @@ pub(crate) fn to_address(address: SocketAddr) -> DialConfig {
     DialConfig { resolve: vec![rule], ..DialConfig::default() }
 }
 
+/// Dials a server that says nothing but these bytes, each on a connection of its own, which it closes;
+/// after the last of them it closes at once.
+pub(crate) async fn saying(words: Vec<&'static [u8]>) -> DialConfig {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (root, tls) = certificate("api.test");
+    let config = to_address(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(tls);
+        let mut words = words.into_iter();
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let _head = stream.read(&mut [0; 4096]).await;
+            stream.write_all(words.next().unwrap_or_default()).await.unwrap();
+            drop(stream.shutdown().await);
+        }
+    });
+    DialConfig { extra_roots: vec![root], ..config }
+}
+
 impl Scene {
     pub(crate) fn new(say: Say, config: DialConfig) -> Self {
         Self::on(Listener::Tcp(443), say, config)
     }
 
     pub(crate) fn on(kind: Listener, say: Say, config: DialConfig) -> Self {
-        let gate = Arc::new(FakeGate { say, records: Mutex::default() });
+        let gate = Arc::new(FakeGate::new(say));
         let (certificate, key) = RunCa::generate().unwrap();
         let ca = RunCa::from_pem(&certificate, &key).unwrap();
         let root = ca.certificate().clone();
@@ -180,11 +144,26 @@ impl Scene {
         self.http1().await.send_request(request).await.unwrap()
     }
 
+    /// A request for `/v1`, on HTTP/2 or not.
+    pub(crate) async fn ask(&self, h2: bool, method: Method, body: Body) -> Response<Incoming> {
+        let request = Request::builder().method(method);
+        if h2 {
+            let request = request.uri("https://api.test/v1").body(body).unwrap();
+            return self.http2().await.send_request(request).await.unwrap();
+        }
+        self.send(request.uri("/v1").header("host", "api.test").body(body).unwrap()).await
+    }
+
+    /// Method, path and issue of each refusal that the gate was asked about.
+    pub(crate) fn renewals(&self) -> Vec<String> {
+        self.gate.renewals()
+    }
+
     /// The records, once there are `count`.
     pub(crate) async fn records(&self, count: usize) -> Vec<Record> {
         let enough = async {
             loop {
-                let records = self.gate.records.lock().unwrap().clone();
+                let records = self.gate.records();
                 if records.len() >= count {
                     return records;
                 }

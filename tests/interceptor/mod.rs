@@ -4,10 +4,14 @@
 mod upstream;
 
 mod bodies;
+mod exchange;
 mod failures;
+mod fetch;
 mod floods;
+mod gate;
 mod harness;
 mod lifecycle;
+mod renew;
 mod requests;
 mod scrubbing;
 mod transport;

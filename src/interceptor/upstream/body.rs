@@ -5,7 +5,7 @@ use std::{
     fmt,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -92,13 +92,26 @@ impl Recording {
             state.lost = true;
             state.chunks = Vec::new();
         }
-        if let Some(data) = data.filter(|_| !state.lost) {
+        if let Some(data) = data.filter(|data| !state.lost && !data.is_empty()) {
             state.chunks.push(data.clone());
         }
     }
 
+    /// Everything has passed. A body that turned out to be empty is one nevertheless: sent again, it
+    /// says its length, as servers that demand one (RFC 9110 §15.5.12) want to see it.
     fn finish(&self) {
-        self.state.borrow_mut().whole = true;
+        let mut state = self.state.borrow_mut();
+        state.whole = true;
+        if state.chunks.is_empty() {
+            state.chunks.push(Bytes::new());
+        }
+    }
+
+    /// It broke off.
+    fn lose(&self) {
+        let mut state = self.state.borrow_mut();
+        state.lost = true;
+        state.chunks = Vec::new();
     }
 }
 
@@ -120,21 +133,24 @@ impl Body for RequestBody {
             }
             Self::Streamed { body, tally, recording } => (body, tally, recording),
         };
-        let frame = Pin::new(&mut *body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
             tally.add_sent(frame.data_ref().map_or(0, Bytes::len));
         }
         if let Some(recording) = recording {
             match &frame {
-                Poll::Ready(Some(Ok(frame))) => recording.note(frame),
-                Poll::Ready(None) => recording.finish(),
-                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
-            }
-            if body.is_end_stream() {
-                recording.finish();
+                Some(Ok(frame)) => {
+                    recording.note(frame);
+                    // Nobody asks for more of a body whose length is known.
+                    if body.is_end_stream() {
+                        recording.finish();
+                    }
+                }
+                Some(Err(_)) => recording.lose(),
+                None => recording.finish(),
             }
         }
-        frame
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -233,5 +249,91 @@ impl Body for UpstreamBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn recorded(chunks: &[&[u8]]) -> Recording {
+        let recording = Recording::default();
+        for chunk in chunks {
+            recording.note(&Frame::data(Bytes::copy_from_slice(chunk)));
+        }
+        recording
+    }
+
+    fn bytes(body: Option<RequestBody>) -> Option<Bytes> {
+        match body? {
+            RequestBody::Whole(bytes) => Some(bytes),
+            RequestBody::Empty | RequestBody::Streamed { .. } => None,
+        }
+    }
+
+    #[test]
+    fn chunks_come_again_in_their_order() {
+        let recording = recorded(&[b"one, ", b"", b"two, ", b"three"]);
+        recording.finish();
+
+        assert_eq!(bytes(recording.again()).unwrap(), "one, two, three");
+        assert_eq!(bytes(recording.again()).unwrap(), "one, two, three", "and again");
+    }
+
+    #[test]
+    fn a_body_that_has_not_ended_does_not_come_again() {
+        assert!(recorded(&[b"half"]).again().is_none());
+    }
+
+    #[test]
+    fn a_body_that_broke_off_does_not_come_again() {
+        let recording = recorded(&[b"half"]);
+
+        recording.lose();
+        recording.finish();
+
+        assert!(recording.again().is_none());
+    }
+
+    #[test]
+    fn a_body_comes_again_up_to_the_limit_and_is_forgotten_beyond() {
+        let most = recorded(&[&[7; MAX_RECORDED]]);
+        let more = recorded(&[&[7; MAX_RECORDED], b"8", b"9"]);
+        most.finish();
+        more.finish();
+
+        assert_eq!(bytes(most.again()).unwrap().len(), MAX_RECORDED);
+        assert!(more.again().is_none());
+        assert!(more.state.borrow().chunks.iter().all(Bytes::is_empty));
+    }
+
+    #[test]
+    fn a_body_with_trailers_does_not_come_again() {
+        let recording = recorded(&[b"data"]);
+
+        recording.note(&Frame::trailers(HeaderMap::new()));
+        recording.finish();
+
+        assert!(recording.again().is_none());
+    }
+
+    #[test]
+    fn no_body_stays_none_and_an_empty_one_stays_one() {
+        let none = RequestBody::Empty.record();
+        let empty = recorded(&[]);
+        empty.finish();
+
+        assert!(none.again().unwrap().is_end_stream());
+        assert_eq!(bytes(none.again()), None);
+        assert_eq!(bytes(empty.again()), Some(Bytes::new()));
+    }
+
+    #[test]
+    fn a_body_that_is_all_there_comes_again_before_it_is_sent() {
+        let recording = RequestBody::Whole(Bytes::from_static(b"whole")).record();
+
+        assert_eq!(bytes(recording.again()).unwrap(), "whole");
     }
 }

@@ -1,0 +1,146 @@
+//! A gate of the test's own: it says one thing to everything, and remembers what it was told.
+
+use std::sync::{Arc, Mutex};
+
+use authsome::{
+    gate::{
+        Admission, BoxFuture, Change, Denial, Gate, Injection, Record, Renewal, RequestFacts,
+        Target, TokenExchange, Verdict,
+    },
+    scrub::Scrubber,
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, header, request::Parts, response};
+use secrecy::SecretString;
+
+/// The injected credential.
+pub(crate) const SECRET: &str = "sk-live-0123456789abcdefghij";
+/// What a credential that can be renewed is renewed to.
+pub(crate) const NEWER: &str = "sk-live-9876543210zyxwvutsrq";
+/// What the agent has instead.
+pub(crate) const PLACEHOLDER: &str = "sk-fake-aaaaaaaaaaaaaaaaaaaa";
+/// What the token exchange answers by itself.
+pub(crate) const GRANTED: &str = r#"{"access_token":"sk-fake-aaaaaaaaaaaaaaaaaaaa"}"#;
+
+/// What the gate says to everything.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Say {
+    Inject,
+    /// Inject what can be renewed, and this when it is refused.
+    Renew(Refused),
+    Exchange,
+    Forward,
+    Deny,
+    Splice,
+    Refuse,
+}
+
+/// What the gate says to a 401.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Refused {
+    Keep,
+    Again,
+    Deny,
+}
+
+#[derive(Debug)]
+pub(crate) struct FakeGate {
+    say: Say,
+    records: Mutex<Vec<Record>>,
+    renewals: Mutex<Vec<String>>,
+}
+
+impl FakeGate {
+    pub(crate) fn new(say: Say) -> Self {
+        Self { say, records: Mutex::default(), renewals: Mutex::default() }
+    }
+
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.records.lock().unwrap().clone()
+    }
+
+    /// Method, path and issue of each refusal it was asked about.
+    pub(crate) fn renewals(&self) -> Vec<String> {
+        self.renewals.lock().unwrap().clone()
+    }
+}
+
+impl Gate for FakeGate {
+    fn admit(&self, _target: &Target, _tls: bool) -> Admission {
+        match self.say {
+            Say::Splice => Admission::Splice,
+            Say::Refuse => Admission::Refuse(denial("test-denied", 403)),
+            Say::Inject | Say::Renew(_) | Say::Exchange | Say::Forward | Say::Deny => {
+                Admission::Intercept
+            }
+        }
+    }
+
+    fn authorize<'a>(
+        &'a self,
+        _facts: &'a RequestFacts,
+        _head: &'a Parts,
+    ) -> BoxFuture<'a, Verdict> {
+        let verdict = match self.say {
+            Say::Deny => Verdict::Deny(denial("test-denied", 403)),
+            Say::Inject => Verdict::Inject(injection(SECRET, None)),
+            Say::Renew(_) => Verdict::Inject(injection(SECRET, Some(1))),
+            Say::Exchange => Verdict::Exchange(Arc::new(FakeExchange)),
+            Say::Forward | Say::Splice | Say::Refuse => Verdict::Forward,
+        };
+        Box::pin(std::future::ready(verdict))
+    }
+
+    fn renew<'a>(&'a self, facts: &'a RequestFacts, used: &'a Injection) -> BoxFuture<'a, Renewal> {
+        let asked = format!("{} {} {:?}", facts.method, facts.path, used.issue);
+        self.renewals.lock().unwrap().push(asked);
+        let renewal = match self.say {
+            Say::Renew(Refused::Again) => Renewal::Again(injection(NEWER, Some(2))),
+            Say::Renew(Refused::Deny) => Renewal::Deny(denial("login-needed", 401)),
+            _ => Renewal::Keep,
+        };
+        Box::pin(std::future::ready(renewal))
+    }
+
+    fn record(&self, record: Record) {
+        self.records.lock().unwrap().push(record);
+    }
+}
+
+fn denial(code: &'static str, status: u16) -> Denial {
+    Denial { code, reason: "not today".into(), hint: None, status }
+}
+
+fn injection(secret: &str, issue: Option<u64>) -> Injection {
+    let name = HeaderName::from_static("authorization");
+    let value = HeaderValue::from_str(&format!("Bearer {secret}")).unwrap();
+    Injection {
+        connection: "test/default".into(),
+        changes: Arc::new([Change::RemoveHeader(name.clone()), Change::SetHeader(name, value)]),
+        scrubber: Arc::new(Scrubber::new(&[(SecretString::from(secret), PLACEHOLDER.into())])),
+        issue,
+    }
+}
+
+/// Answers what holds the placeholder; in what the server answers, replaces the secret by `fake`.
+#[derive(Debug)]
+struct FakeExchange;
+
+impl TokenExchange for FakeExchange {
+    fn connection(&self) -> Arc<str> {
+        "test/default".into()
+    }
+
+    fn answer(&self, _head: &Parts, body: &[u8]) -> Option<Response<Bytes>> {
+        String::from_utf8_lossy(body).contains(PLACEHOLDER).then(|| {
+            let json = (header::CONTENT_TYPE, "application/json");
+            Response::builder().header(json.0, json.1).body(Bytes::from(GRANTED)).unwrap()
+        })
+    }
+
+    fn redact(&self, head: &response::Parts, body: &[u8]) -> Option<Bytes> {
+        let text = std::str::from_utf8(body).ok()?;
+        let plain = !head.headers.contains_key(header::CONTENT_ENCODING);
+        plain.then(|| text.replace(SECRET, "fake").into())
+    }
+}
