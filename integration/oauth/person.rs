@@ -29,8 +29,8 @@ impl Stage {
             .output()
             .unwrap();
         let heads = text(&output.stdout);
-        let ways = heads.lines().filter(|line| line.to_lowercase().starts_with("location: "));
-        let back = ways.last().unwrap_or_default().chars().skip(10).collect::<String>();
+        let mut ways = heads.lines().filter(|line| line.to_lowercase().starts_with("location: "));
+        let back = ways.next_back().unwrap_or_default().chars().skip(10).collect::<String>();
         assert!(back.starts_with("http://127.0.0.1:"), "led back to `{back}` from {url}");
         back
     }

@@ -186,7 +186,7 @@ impl Entry {
 
     pub(super) fn view(&self) -> ConnectionView {
         let used = self.last_used.load(Ordering::Relaxed);
-        let reason = self.grant.as_ref().and_then(|grant| grant.needs_login.clone());
+        let reason = self.grant.as_ref().and_then(|grant| grant.login_reason(Timestamp::now()));
         ConnectionView {
             provider: self.definition.name.clone(),
             connection: self.name.clone(),

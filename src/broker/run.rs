@@ -28,7 +28,7 @@ use crate::{
     },
     interceptor::AllowRule,
     protocol::{ErrorKind, ErrorReply, HostPort, OpenRun, RunOpened, chain},
-    provider::{self, Route},
+    provider::{self, Route, Routes},
 };
 
 /// Chooses a connection for one request: `github/work`, or `work`. Removed before forwarding.
@@ -44,6 +44,9 @@ pub struct RunGate {
     agent: Arc<str>,
     connections: BTreeMap<String, String>,
     egress: EgressRules,
+    /// What was claimed when the run began: its agent holds placeholders for it, and after a logout is
+    /// to be told of that, not let through with them.
+    began_with: Arc<Routes>,
     requests: Arc<AtomicU64>,
     notice: Arc<dyn Notice>,
 }
@@ -78,6 +81,7 @@ impl RunGate {
             run: open.id.as_str().into(),
             agent: open.agent.as_str().into(),
             connections: options.connections.clone(),
+            began_with: Arc::clone(snapshot.routes()),
             egress: EgressRules::new(options.egress, allow_rules(&options.allow)),
             requests,
             notice,
@@ -173,7 +177,10 @@ impl RunGate {
                 None => return Err(Verdict::Deny(ambiguous(&facts.target, &names))),
             },
             Route::None => {
-                return Err(if self.egress.permits(&facts.target) {
+                let began_with = self.began_with.route(&facts.target.host, &facts.path);
+                return Err(if let Route::Provider(claim) = began_with {
+                    Verdict::Deny(not_connected(&claim.definition.name, None))
+                } else if self.egress.permits(&facts.target) {
                     Verdict::Forward
                 } else {
                     Verdict::Deny(refused(&facts.target))
@@ -366,8 +373,11 @@ fn method_name(method: Method) -> Cow<'static, str> {
 impl Gate for RunGate {
     fn admit(&self, target: &Target, tls: bool) -> Admission {
         let snapshot = self.broker.snapshot();
-        let claimed =
-            || snapshot.routes().claims(&target.host) || snapshot.has_token_endpoint(&target.host);
+        let claimed = || {
+            snapshot.routes().claims(&target.host)
+                || snapshot.has_token_endpoint(&target.host)
+                || self.began_with.claims(&target.host)
+        };
         if tls && target.port == HTTPS && claimed() {
             Admission::Intercept
         } else if self.egress.permits(target) {

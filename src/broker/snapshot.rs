@@ -24,7 +24,7 @@ const DEFAULT_PREFIX: &str = "default/";
 pub(super) struct Snapshot {
     /// By provider; the default connection first.
     providers: BTreeMap<String, Vec<Arc<Entry>>>,
-    routes: Routes,
+    routes: Arc<Routes>,
     /// By host: the paths of token endpoints, and whose they are.
     token_endpoints: HashMap<String, Vec<(String, Arc<Entry>)>>,
     /// Records that could not be read: name and reason.
@@ -75,7 +75,7 @@ impl Snapshot {
                 token_endpoints.entry(host).or_default().push((path, Arc::clone(entry)));
             }
         }
-        Ok(Self { providers, routes: Routes::build(&members), token_endpoints, damaged })
+        Ok(Self { providers, routes: Arc::new(Routes::build(&members)), token_endpoints, damaged })
     }
 
     /// Is there a token endpoint of a connected provider on this host?
@@ -104,7 +104,7 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn routes(&self) -> &Routes {
+    pub(super) fn routes(&self) -> &Arc<Routes> {
         &self.routes
     }
 

@@ -107,7 +107,8 @@ pub enum LoginStep {
     Done {
         /// `stored` or `replaced`.
         status: String,
-        /// The connection.
+        /// The connection. Under another name on the wire, where the view has its own `connection`.
+        #[serde(rename = "stored")]
         connection: Box<ConnectionView>,
     },
     /// Nothing is stored.

@@ -97,7 +97,13 @@ impl Gate for FakeGate {
         let renewal = match self.say {
             Say::Renew(Refused::Again) => Renewal::Again(injection(NEWER, Some(2))),
             Say::Renew(Refused::Deny) => Renewal::Deny(denial("login-needed", 401)),
-            _ => Renewal::Keep,
+            Say::Renew(Refused::Keep)
+            | Say::Inject
+            | Say::Exchange
+            | Say::Forward
+            | Say::Deny
+            | Say::Splice
+            | Say::Refuse => Renewal::Keep,
         };
         Box::pin(std::future::ready(renewal))
     }

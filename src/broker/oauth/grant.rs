@@ -17,6 +17,10 @@ const AHEAD: Duration = Duration::from_secs(300);
 /// request takes time to arrive.
 const MARGIN: Duration = Duration::from_secs(10);
 
+/// Why a token that has expired is not simply renewed.
+pub(super) const NOT_RENEWABLE: &str =
+    "its token has expired, and the provider gave none to renew it with";
+
 /// A connection's grant as the vault keeps it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::broker) struct Grant {
@@ -108,6 +112,13 @@ impl Grant {
             needs_login: None,
             ..self.clone()
         }
+    }
+
+    /// Why only a new login helps, if so.
+    pub(in crate::broker) fn login_reason(&self, now: Timestamp) -> Option<String> {
+        let expired = self.expires_at.is_some_and(|expires_at| expires_at <= now);
+        let unrenewable = expired && !self.can_renew();
+        self.needs_login.clone().or_else(|| unrenewable.then(|| NOT_RENEWABLE.to_owned()))
     }
 
     /// Can the next token be had without the user?

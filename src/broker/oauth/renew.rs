@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::{
     super::{Broker, entry::Entry},
     Grant,
+    grant::NOT_RENEWABLE,
 };
 use crate::{
     auth::{self, Fault},
@@ -102,8 +103,7 @@ impl Broker {
                 return Err(NotRenewed { login: true, reason: reason.clone() });
             }
             if !grant.can_renew() {
-                let reason = "its token has expired, and the provider gave none to renew it with";
-                return Err(NotRenewed { login: true, reason: reason.to_owned() });
+                return Err(NotRenewed { login: true, reason: NOT_RENEWABLE.to_owned() });
             }
             match flights.get(name) {
                 Some(Flight::Running(outcome)) => outcome.clone(),

@@ -1,6 +1,6 @@
 //! One login from beginning to end.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -215,6 +215,17 @@ impl Drive<'_> {
         }
     }
 
+    /// Keeps the definition of a server that was discovered.
+    fn define(&self, provider: &str, text: &str) -> Result<PathBuf, ErrorReply> {
+        let failed =
+            |error: paths::Error| ErrorReply::caused(ErrorKind::Failed, &error, error.hint());
+        paths::create_private_dir(&self.broker.providers).map_err(failed)?;
+        let path = self.broker.providers.join(format!("{provider}.toml"));
+        paths::write_private(&path, text.as_bytes()).map_err(failed)?;
+        self.broker.reload_providers()?;
+        Ok(path)
+    }
+
     fn store(
         self,
         to: Destination,
@@ -224,12 +235,10 @@ impl Drive<'_> {
         let server = to.discovered.then(|| to.server.clone());
         let grant = Grant::new(to.flow, &tokens, client, server, Timestamp::now());
         let provider = to.definition.name.clone();
-        if let Some(text) = &to.new_definition {
-            let path = self.broker.providers.join(format!("{provider}.toml"));
-            paths::write_private(&path, text.as_bytes())
-                .map_err(|error| ErrorReply::caused(ErrorKind::Failed, &error, error.hint()))?;
-            self.broker.reload_providers()?;
-        }
+        let written = match &to.new_definition {
+            Some(text) => Some(self.define(&provider, text)?),
+            None => None,
+        };
         let connection = self.begin.connection.clone();
         let mut settings = settings(&self.begin);
         settings.extend(to.definition.settings_from_response(&tokens.settings));
@@ -240,7 +249,16 @@ impl Drive<'_> {
             tokens,
             grant,
             replace: self.begin.replace,
-        })?;
+        });
+        let replaced = match (replaced, written) {
+            (Err(error), Some(path)) => {
+                // A definition without a connection is nothing anybody asked for.
+                let _ = std::fs::remove_file(path);
+                self.broker.reload_providers()?;
+                return Err(error);
+            }
+            (replaced, _) => replaced?,
+        };
         let view = self.broker.view(&provider, &connection)?;
         let status = if replaced { "replaced" } else { "stored" }.to_owned();
         Ok(LoginStep::Done { status, connection: Box::new(view) })
