@@ -104,6 +104,10 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    // One that says so beforehand need not be sent for.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Unread::TooLong);
+    }
     match tokio::time::timeout(LIMIT, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLong),

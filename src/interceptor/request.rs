@@ -46,6 +46,7 @@ pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Re
     let spare = (renewable && wanted.is_none()).then(|| Spare::new(&parts, &mut body));
     if let Some(injection) = &injection {
         if let Err(error) = inject(&mut parts, injection) {
+            entry.edit(|record| record.decision = Decision::Deny);
             return response::refuse(Problem::uninjectable(&error), entry);
         }
         entry.edit(|record| {

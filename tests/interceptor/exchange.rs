@@ -1,12 +1,22 @@
 //! Requests to a token endpoint are looked at whole, and so are their answers.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use authsome::gate::{Decision, Record};
+use authsome::{
+    gate::{Decision, Record},
+    interceptor::DialConfig,
+};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    time::timeout,
+};
 
 use super::{
     gate::GRANTED,
@@ -16,6 +26,8 @@ use super::{
     upstream::{self, Manner, Upstream, full},
 };
 
+/// Largest token request.
+const MOST: usize = 64 * 1024;
 const FORM: &str = "grant_type=authorization_code&code=abc";
 
 /// A server with one answer.
@@ -228,20 +240,48 @@ async fn an_answer_that_breaks_off_is_withheld() {
 async fn a_long_request_is_refused_before_the_server_is_asked() {
     let upstream = answering(false, || Response::new(full("{}"))).await;
     for h2 in [false, true] {
-        let most = Scene::new(Say::Exchange, to(&upstream));
-        let more = Scene::new(Say::Exchange, to(&upstream));
+        for known in [false, true] {
+            let scene = Scene::new(Say::Exchange, to(&upstream));
+            let bytes = vec![b'x'; MOST + 1];
+            let body = if known { whole(bytes) } else { streamed(vec![Frame::data(bytes.into())]) };
 
-        let refused = more.ask(h2, Method::POST, whole(vec![b'x'; 64 * 1024 + 1])).await;
+            let answer = scene.ask(h2, Method::POST, body).await;
 
-        assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(code(refused).await, "token-request");
-        let record = record(&more).await;
-        assert_eq!((record.decision, record.status), (Decision::Deny, Some(413)));
-        assert_eq!(record.error, Some("token-request"));
-        assert_eq!(upstream.connections(), usize::from(h2), "only by the other");
-        let taken = most.ask(h2, Method::POST, whole(vec![b'x'; 64 * 1024])).await;
-        assert_eq!(taken.status(), StatusCode::OK);
+            assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{h2} {known}");
+            assert_eq!(code(answer).await, "token-request");
+            let record = record(&scene).await;
+            assert_eq!((record.decision, record.status), (Decision::Deny, Some(413)));
+            assert_eq!(record.error, Some("token-request"));
+        }
     }
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_longest_request_goes_through() {
+    let upstream = answering(false, || Response::new(full("{}"))).await;
+    for h2 in [false, true] {
+        let scene = Scene::new(Say::Exchange, to(&upstream));
+
+        let answer = scene.ask(h2, Method::POST, whole(vec![b'x'; MOST])).await;
+
+        assert_eq!(answer.status(), StatusCode::OK, "{h2}");
+        assert_eq!(record(&scene).await.bytes_sent, MOST as u64);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_is_not_asked_for_a_long_request() {
+    let scene = Scene::new(Say::Exchange, DialConfig::default());
+    let mut stream = scene.tls("http/1.1").await;
+    let head = "POST / HTTP/1.1\r\nhost: api.test\r\ncontent-length: 99999\r\n\
+                expect: 100-continue\r\n\r\n";
+
+    stream.write_all(head.as_bytes()).await.unwrap();
+
+    let mut line = [0; 12];
+    timeout(Duration::from_secs(5), stream.read_exact(&mut line)).await.unwrap().unwrap();
+    assert_eq!(&line, b"HTTP/1.1 413");
 }
 
 #[tokio::test]

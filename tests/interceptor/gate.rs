@@ -26,6 +26,8 @@ pub(crate) const GRANTED: &str = r#"{"access_token":"sk-fake-aaaaaaaaaaaaaaaaaaa
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Say {
     Inject,
+    /// Inject what does not fit into a request.
+    Misfit,
     /// Inject what can be renewed, and this when it is refused.
     Renew(Refused),
     Exchange,
@@ -40,6 +42,8 @@ pub(crate) enum Say {
 pub(crate) enum Refused {
     Keep,
     Again,
+    /// Again, with what does not fit into a request.
+    Misfit,
     Deny,
 }
 
@@ -70,9 +74,12 @@ impl Gate for FakeGate {
         match self.say {
             Say::Splice => Admission::Splice,
             Say::Refuse => Admission::Refuse(denial("test-denied", 403)),
-            Say::Inject | Say::Renew(_) | Say::Exchange | Say::Forward | Say::Deny => {
-                Admission::Intercept
-            }
+            Say::Inject
+            | Say::Misfit
+            | Say::Renew(_)
+            | Say::Exchange
+            | Say::Forward
+            | Say::Deny => Admission::Intercept,
         }
     }
 
@@ -84,6 +91,7 @@ impl Gate for FakeGate {
         let verdict = match self.say {
             Say::Deny => Verdict::Deny(denial("test-denied", 403)),
             Say::Inject => Verdict::Inject(injection(SECRET, None)),
+            Say::Misfit => Verdict::Inject(misfit()),
             Say::Renew(_) => Verdict::Inject(injection(SECRET, Some(1))),
             Say::Exchange => Verdict::Exchange(Arc::new(FakeExchange)),
             Say::Forward | Say::Splice | Say::Refuse => Verdict::Forward,
@@ -96,6 +104,7 @@ impl Gate for FakeGate {
         self.renewals.lock().unwrap().push(asked);
         let renewal = match self.say {
             Say::Renew(Refused::Again) => Renewal::Again(injection(NEWER, Some(2))),
+            Say::Renew(Refused::Misfit) => Renewal::Again(misfit()),
             Say::Renew(Refused::Deny) => Renewal::Deny(denial("login-needed", 401)),
             Say::Renew(Refused::Keep)
             | Say::Inject
@@ -126,6 +135,13 @@ fn injection(secret: &str, issue: Option<u64>) -> Injection {
         scrubber: Arc::new(Scrubber::new(&[(SecretString::from(secret), PLACEHOLDER.into())])),
         issue,
     }
+}
+
+/// A cookie that no header can carry.
+fn misfit() -> Injection {
+    let value = SecretString::from(format!("{NEWER};"));
+    let change = Change::SetCookie { name: "session".into(), value };
+    Injection { changes: Arc::new([change]), ..injection(NEWER, None) }
 }
 
 /// Answers what holds the placeholder; in what the server answers, replaces the secret by `fake`.

@@ -273,6 +273,21 @@ async fn a_credential_that_cannot_be_renewed_is_a_problem() {
 }
 
 #[tokio::test]
+async fn a_newer_credential_that_does_not_fit_is_not_sent() {
+    let choosy = Choosy::start(Manner::default()).await;
+    let scene = Scene::new(Say::Renew(Refused::Misfit), to(&choosy.upstream));
+
+    let answer = scene.ask(false, Method::GET, empty()).await;
+
+    assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    let told = text(answer).await;
+    assert!(told.contains("inject-failed") && !told.contains(NEWER), "{told}");
+    assert_eq!(choosy.secrets(), [SECRET]);
+    let record = record(&scene).await;
+    assert_eq!((record.decision, record.error), (Decision::Inject, Some("inject-failed")));
+}
+
+#[tokio::test]
 async fn a_gate_that_keeps_the_answer_lets_it_pass() {
     let choosy = Choosy::start(Manner::default()).await;
     let scene = Scene::new(Say::Renew(Refused::Keep), to(&choosy.upstream));

@@ -51,6 +51,20 @@ async fn a_connection_header_cannot_remove_the_credential() {
 }
 
 #[tokio::test]
+async fn a_request_that_a_credential_does_not_fit_into_is_not_sent() {
+    let upstream = Upstream::start(Manner::default(), echo_head).await;
+    let scene = Scene::new(Say::Misfit, to(&upstream));
+
+    let response = scene.send(get("/")).await;
+
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(code(response).await, "inject-failed");
+    let record = &scene.records(1).await[0];
+    assert_eq!((record.decision, record.error), (Decision::Deny, Some("inject-failed")));
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test]
 async fn paths_are_sent_as_they_came_and_headers_for_us_are_not() {
     let upstream = Upstream::start(Manner::default(), echo_head).await;
     let scene = Scene::new(Say::Forward, to(&upstream));
