@@ -102,17 +102,14 @@ impl Gate for FakeGate {
     fn renew<'a>(&'a self, facts: &'a RequestFacts, used: &'a Injection) -> BoxFuture<'a, Renewal> {
         let asked = format!("{} {} {:?}", facts.method, facts.path, used.issue);
         self.renewals.lock().unwrap().push(asked);
-        let renewal = match self.say {
-            Say::Renew(Refused::Again) => Renewal::Again(injection(NEWER, Some(2))),
-            Say::Renew(Refused::Misfit) => Renewal::Again(misfit()),
-            Say::Renew(Refused::Deny) => Renewal::Deny(denial("login-needed", 401)),
-            Say::Renew(Refused::Keep)
-            | Say::Inject
-            | Say::Exchange
-            | Say::Forward
-            | Say::Deny
-            | Say::Splice
-            | Say::Refuse => Renewal::Keep,
+        let Say::Renew(refused) = self.say else {
+            return Box::pin(std::future::ready(Renewal::Keep));
+        };
+        let renewal = match refused {
+            Refused::Keep => Renewal::Keep,
+            Refused::Again => Renewal::Again(injection(NEWER, Some(2))),
+            Refused::Misfit => Renewal::Again(misfit()),
+            Refused::Deny => Renewal::Deny(denial("login-needed", 401)),
         };
         Box::pin(std::future::ready(renewal))
     }
