@@ -169,18 +169,20 @@ fn the_placeholder_that_was_sent_chooses_the_connection() {
 fn logout_takes_effect_in_a_run_that_is_under_way() {
     let scene = Scene::connected();
     let script = "curl -s -o /dev/null https://api.openai.com/; read go; \
-                  curl -s -k https://api.openai.com/ -H 'Authorization: Bearer none'";
+                  curl -s https://api.openai.com/ -H 'Authorization: Bearer none'";
     let mut program = scene.run(["bash", "-c", script]);
-    program.command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    program.command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut child = program.command.spawn().unwrap();
     crate::support::eventually("the first request", || !scene.upstream.seen().is_empty());
     scene.authsome(["logout", "openai"]).success();
     drop(child.stdin.take());
-    let status = child.wait().unwrap();
-    assert!(status.signal().is_none());
-    // Spliced now: the server sees the agent's own value.
-    let seen = scene.upstream.seen();
-    assert_eq!(seen.last().unwrap().header("authorization"), Some("Bearer none"));
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.signal().is_none());
+    // Neither the credential nor what the agent has in its place is sent: it is told to log in.
+    let answer = String::from_utf8_lossy(&output.stdout);
+    assert!(answer.contains("login-needed"), "{answer}");
+    assert!(answer.contains("authsome login openai"), "{answer}");
+    assert_eq!(scene.upstream.seen().len(), 1);
 }
 
 #[test]

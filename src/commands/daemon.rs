@@ -80,6 +80,7 @@ pub(super) fn status(context: &Context) -> Result<(), Error> {
             ("version", status.version.clone()),
             ("uptime", format!("{} s", status.uptime_seconds)),
             ("master key", status.master_key.clone()),
+            ("dashboard", status.dashboard.clone().unwrap_or_else(|| "not served".to_owned())),
             ("runs", status.runs.len().to_string()),
         ]);
         for run in &status.runs {

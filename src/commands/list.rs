@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Context, Error, connections, count, full_name, login_kind};
+use super::{Context, Error, connections, count, full_name, login_command, login_kind};
 use crate::{
     cli::ListArgs,
     output::{Table, Text},
@@ -47,6 +47,11 @@ pub(super) fn list(args: &ListArgs, context: &Context) -> Result<(), Error> {
                 ]);
             }
             text.table(&table);
+            for view in connections.iter().filter(|view| view.status == "needs_login") {
+                let reason = view.reason.as_deref().unwrap_or("the provider wants one");
+                text.line(format!("{} needs a new login: {reason}", full_name(view)));
+                text.dim(format!("  {}", login_command(view)));
+            }
         }
         if args.all {
             text.blank();

@@ -182,6 +182,15 @@ fn full_name(view: &ConnectionView) -> String {
     format!("{}/{}", view.provider, view.connection)
 }
 
+/// What connects it again.
+fn login_command(view: &ConnectionView) -> String {
+    let (provider, name) = (&view.provider, &view.connection);
+    match name.as_str() {
+        "default" => format!("authsome login {provider} --force"),
+        _ => format!("authsome login {provider} --connection {name} --force"),
+    }
+}
+
 /// Hosts of a definition, for people.
 fn hosts(definition: &Definition) -> Vec<String> {
     definition.hosts.iter().map(ToString::to_string).collect()

@@ -19,7 +19,7 @@ use super::{
     grant::NOT_RENEWABLE,
 };
 use crate::{
-    auth::{self, Fault},
+    auth::{self, Fault, TokenSet},
     protocol::{ErrorKind, ErrorReply, chain},
 };
 
@@ -46,6 +46,9 @@ type Outcome = Result<(), NotRenewed>;
 #[derive(Debug, Default)]
 pub(in crate::broker) struct Renewals {
     flights: Mutex<HashMap<Arc<str>, Flight>>,
+    /// Tokens that a full disk did not take, and the issue they follow: where refresh tokens rotate
+    /// they are the only ones that still work. Nothing uses them before they are stored.
+    unsaved: Mutex<HashMap<Arc<str>, (u64, TokenSet)>>,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,10 @@ impl Renewals {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn unsaved(&self) -> MutexGuard<'_, HashMap<Arc<str>, (u64, TokenSet)>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forgets about connections: they were stored anew, or deleted.
     pub(in crate::broker) fn forget(&self, name: &str) {
         let mut flights = self.lock();
@@ -77,7 +84,7 @@ impl Broker {
     pub(in crate::broker) fn renew_ahead(self: &Arc<Self>, entry: &Arc<Entry>) {
         let mut flights = self.oauth.renewals.lock();
         match flights.get(&entry.full_name) {
-            Some(Flight::Running(_)) => {}
+            Some(Flight::Running(outcome)) if is_under_way(outcome) => {}
             Some(Flight::Waiting { until, .. }) if Instant::now() < *until => {}
             _ => drop(self.begin(&mut flights, entry, false)),
         }
@@ -106,7 +113,7 @@ impl Broker {
                 return Err(NotRenewed { login: true, reason: NOT_RENEWABLE.to_owned() });
             }
             match flights.get(name) {
-                Some(Flight::Running(outcome)) => outcome.clone(),
+                Some(Flight::Running(outcome)) if is_under_way(outcome) => outcome.clone(),
                 Some(Flight::Waiting { until, why, .. }) if Instant::now() < *until => {
                     return Err(why.clone());
                 }
@@ -180,6 +187,12 @@ impl Broker {
         let http = self.oauth.http().map_err(Failed::reply)?;
         let client = grant.client.client();
         let issue = grant.issue;
+        let unsaved = self.oauth.renewals.unsaved().remove(name);
+        if let Some((of, tokens)) = unsaved
+            && of == issue
+        {
+            return self.keep_renewed(entry, issue, tokens).await;
+        }
         let now = Timestamp::now();
         // Not shown to requests: it means nothing to them.
         let mark = move |grant: &mut Grant| grant.renewing_since.replace(now).is_some();
@@ -192,11 +205,7 @@ impl Broker {
             None => auth::client_credentials(&http, &server, &client, &grant.scopes, now).await,
         };
         match answer {
-            Ok(tokens) => {
-                self.store_renewed(entry, issue, tokens).await.map_err(Failed::reply)?;
-                tracing::info!(connection = %name, "renewed");
-                Ok(())
-            }
+            Ok(tokens) => self.keep_renewed(entry, issue, tokens).await,
             Err(error) => {
                 tracing::warn!(connection = %name, error = chain(&error), "not renewed");
                 let mut reason = format!("it could not be renewed: {}", chain(&error));
@@ -228,6 +237,30 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Stores what a renewal gave, or keeps it for the next attempt to.
+    async fn keep_renewed(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        issue: u64,
+        tokens: TokenSet,
+    ) -> Result<(), Failed> {
+        let name = &entry.full_name;
+        match self.store_renewed(entry, issue, tokens.clone()).await {
+            Ok(()) => {
+                self.note_soon("renew", name);
+                Ok(())
+            }
+            Err(error) => {
+                if error.kind == ErrorKind::Unavailable {
+                    self.oauth.renewals.unsaved().insert(Arc::clone(name), (issue, tokens));
+                }
+                Err(Failed::reply(error))
+            }
+        }
+    }
+}
+
 struct Failed {
     why: NotRenewed,
     wait: Option<Duration>,
@@ -238,6 +271,11 @@ impl Failed {
         let login = error.kind == ErrorKind::LoginNeeded;
         Self { why: NotRenewed { login, reason: error.message }, wait: None }
     }
+}
+
+/// Will an outcome come, or has it? Not from a task that panicked.
+fn is_under_way(outcome: &watch::Receiver<Option<Outcome>>) -> bool {
+    outcome.has_changed().is_ok() || outcome.borrow().is_some()
 }
 
 /// Twice as long after each failure, less up to a quarter by chance, so that many daemons do not all

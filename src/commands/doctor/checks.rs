@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
     audit,
-    commands::Context,
+    commands::{Context, login_command},
     daemon::client::Client,
-    protocol::{ErrorReply, Request, RunOptions, Status, VaultReport, chain},
+    protocol::{ConnectionView, ErrorReply, Request, RunOptions, Status, VaultReport, chain},
     provider::Registry,
     runner::{self, Plan},
 };
@@ -68,6 +68,8 @@ pub(super) fn all(context: &Context) -> Vec<Finding> {
     match Client::connect_or_start_as(&context.home, context.actor.owner()) {
         Ok(mut client) => {
             findings.push(daemon(&mut client));
+            findings.push(dashboard(&mut client));
+            findings.push(logins(&mut client));
             findings.push(vault(&mut client));
             findings.push(redirection(context));
         }
@@ -140,6 +142,36 @@ fn daemon(client: &mut Client) -> Finding {
             Some("authsome daemon stop".to_owned()),
         ),
         Err(error) => Finding::failed("daemon", error),
+    }
+}
+
+/// Logins by browser come back to it.
+fn dashboard(client: &mut Client) -> Finding {
+    match client.call::<Status>(Request::Status) {
+        Ok(Status { dashboard: Some(url), .. }) => Finding::ok("dashboard", url),
+        Ok(_) => Finding::warn(
+            "dashboard",
+            "not served: its port is another program's",
+            "set `dashboard_port` in config.toml, then authsome daemon stop",
+        ),
+        Err(error) => Finding::failed("dashboard", error),
+    }
+}
+
+/// Connections that a run could not use.
+fn logins(client: &mut Client) -> Finding {
+    let request = Request::Connections { provider: None };
+    let views: Vec<ConnectionView> = match client.call(request) {
+        Ok(views) => views,
+        Err(error) => return Finding::failed("connections", error),
+    };
+    match views.iter().find(|view| view.status == "needs_login") {
+        None => Finding::ok("connections", format!("{} usable", views.len())),
+        Some(view) => Finding::warn(
+            "connections",
+            format!("{}/{} needs a new login", view.provider, view.connection),
+            login_command(view),
+        ),
     }
 }
 
