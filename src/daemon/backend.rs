@@ -20,6 +20,8 @@ use crate::{
 
 /// Records of the audit log that are looked through for a page.
 const LOOKED_THROUGH: usize = 20_000;
+/// How far back older pages go, in records: they are read anew for each page.
+const FARTHEST: usize = 100_000;
 /// Most records on a page.
 const MOST: usize = 2_000;
 
@@ -127,9 +129,17 @@ impl Backend for DaemonBackend {
 
     fn audit(&self, filter: AuditFilter) -> Answer<'_, Vec<AuditLine>> {
         self.aside(move |shared| {
-            let entries = read::tail(&shared.audit_log, LOOKED_THROUGH).map_err(|error| {
-                ErrorReply::caused(ErrorKind::Unavailable, &error, error.hint())
-            })?;
+            let tail = |count| {
+                read::tail(&shared.audit_log, count).map_err(|error| {
+                    ErrorReply::caused(ErrorKind::Unavailable, &error, error.hint())
+                })
+            };
+            // Older pages begin where the page before ended, not at the end of the log.
+            let newer = match filter.before {
+                Some(number) => tail(1)?.last().map_or(0, |last| newer(last.seq, number)),
+                None => 0,
+            };
+            let entries = tail(LOOKED_THROUGH.saturating_add(newer))?;
             let newest_first = entries.iter().rev().filter_map(line);
             let wanted = newest_first.filter(|line| passes(line, &filter));
             Ok(wanted.take(filter.limit.min(MOST)).collect())
@@ -152,6 +162,12 @@ fn line(entry: &audit::Entry) -> Option<AuditLine> {
     if let serde_json::Value::Object(line) = value { Some(line) } else { None }
 }
 
+/// How many records there are from `number` to the `last` one, as far back as anybody is led.
+fn newer(last: u64, number: u64) -> usize {
+    let count = last.saturating_sub(number).saturating_add(1);
+    usize::try_from(count).map_or(FARTHEST, |count| count.min(FARTHEST))
+}
+
 fn passes(line: &AuditLine, filter: &AuditFilter) -> bool {
     let text = |name: &str| line.get(name).and_then(serde_json::Value::as_str);
     let is = |name: &str, wanted: &Option<String>| {
@@ -170,7 +186,9 @@ fn passes(line: &AuditLine, filter: &AuditFilter) -> bool {
             name == wanted || name.split_once('/').is_some_and(|(provider, _)| provider == wanted)
         })
     });
-    is("kind", &filter.kind) && is("run", &filter.run) && decision && host && connection
+    let number = || line.get("seq").and_then(serde_json::Value::as_u64);
+    let older = filter.before.is_none_or(|before| number().is_some_and(|number| number < before));
+    older && is("kind", &filter.kind) && is("run", &filter.run) && decision && host && connection
 }
 
 fn failed(message: &str) -> ErrorReply {
@@ -196,6 +214,20 @@ mod tests {
         };
         assert!(by("github") && by("github/work"));
         assert!(!by("git") && !by("github/other"));
+    }
+
+    #[test]
+    fn an_older_page_begins_before_the_number_it_is_given() {
+        let filter = AuditFilter { before: Some(7), ..Default::default() };
+        let is_shown = |number: u64| passes(&line(&json!({ "seq": number })), &filter);
+        assert_eq!((5..9).filter(|number| is_shown(*number)).collect::<Vec<_>>(), [5, 6]);
+    }
+
+    #[test]
+    fn a_number_nobody_was_led_to_reads_no_more_than_the_farthest_page() {
+        assert_eq!(newer(100, 98), 3);
+        assert_eq!(newer(u64::MAX, 0), FARTHEST);
+        assert_eq!(newer(5, u64::MAX), 1);
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub struct AuditFilter {
     pub connection: Option<String>,
     /// A run's id.
     pub run: Option<String>,
+    /// Only records before the one of this number.
+    pub before: Option<u64>,
     /// At most this many.
     pub limit: usize,
 }

@@ -147,7 +147,7 @@ impl Backend for Fake {
             uptime_seconds: 93_784,
             runs: hold(&self.runs).clone(),
             master_key: "file".into(),
-            dashboard: None,
+            dashboard: Some("http://127.0.0.1:7998".into()),
         }
     }
 
@@ -189,12 +189,13 @@ impl Backend for Fake {
     fn begin_login(&self, begin: BeginLogin) -> Answer<'_, LoginView> {
         Box::pin(async move {
             self.note(format!(
-                "begin {}/{} flow={:?} scopes={:?} base_url={:?} replace={}",
+                "begin {}/{} flow={:?} scopes={:?} base_url={:?} fields={:?} replace={}",
                 begin.provider,
                 begin.connection,
                 begin.flow,
                 begin.scopes,
                 begin.base_url,
+                begin.fields,
                 begin.replace
             ))?;
             self.put_login("0a", LoginStep::Working);

@@ -41,6 +41,8 @@ async fn a_request_arrives_in_words_as_it_is_recorded() {
     let browser = server.browser().await;
     let (mut stream, head) = listen(&browser).await;
     assert!(head.contains("content-type: text/event-stream"), "{head}");
+    let vault = record(json!({ "kind": "vault", "operation": "put" }));
+    server.backend.live.send(Arc::new(vault)).unwrap();
     let line = record(json!({
         "method": "GET", "host": "api.github.com", "port": 443, "path": "/user\n\ndata: forged",
         "connection": HOSTILE, "decision": "deny", "error": "egress-refused", "status": 403,
@@ -76,7 +78,11 @@ async fn a_stream_ends_with_its_session() {
     let browser = server.browser().await;
     let (mut stream, _) = listen(&browser).await;
     assert_eq!(browser.post("/sign-out", "").await.status, 200);
-    server.backend.live.send(Arc::new(record(json!({ "path": "/later" })))).unwrap();
+    server
+        .backend
+        .live
+        .send(Arc::new(record(json!({ "path": "/later", "decision": "forward" }))))
+        .unwrap();
     let mut rest = String::new();
     timeout(Duration::from_secs(20), stream.read_to_string(&mut rest)).await.unwrap().unwrap();
     assert!(!rest.contains("/later"), "{rest}");

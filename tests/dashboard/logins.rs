@@ -1,10 +1,13 @@
 //! Connecting: by a key, and by each step of a login.
 
-use authsome::protocol::{ErrorKind, login::LoginStep};
+use authsome::{
+    protocol::{ErrorKind, login::LoginStep},
+    provider::AuthType,
+};
 
 use super::{
     backend::{HOSTILE, STATE, connection, failure, login},
-    client::Server,
+    client::{Server, between},
 };
 
 #[tokio::test]
@@ -45,12 +48,73 @@ async fn a_login_begins_as_the_form_says() {
     for part in ["Left empty: repo user", "https://forge.test", r#"value="device_code""#] {
         assert!(page.contains(part), "{part} in {page}");
     }
-    let form = "connection=work&flow=device_code&scopes=a%2C+b&base_url=https%3A%2F%2Ff.test";
+    let form = "connection=work&flow=device_code&scopes=a%2C+b&field.base_url=https%3A%2F%2Ff.test";
     let answer = browser.post("/providers/forge/login", form).await;
     assert_eq!(answer.location(), "/logins/0a");
-    let begun = r#"begin forge/work flow=Some("device_code") scopes=Some(["a", "b"]) base_url=Some("https://f.test") replace=false"#;
+    let begun = r#"begin forge/work flow=Some("device_code") scopes=Some(["a", "b"]) base_url=Some("https://f.test") fields={} replace=false"#;
     let done = server.backend.take_done();
     assert!(done.contains(&begun.to_owned()), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_base_url_is_asked_for_once_a_form_and_sent_only_if_it_is_given() {
+    let server = Server::start().await;
+    let browser = server.browser().await;
+    let page = browser.page("/providers/forge").await;
+    let input = r#"name="field.base_url" type="text" value="" placeholder="https://forge.test" autocomplete="off" autocapitalize="none" spellcheck="false" aria-describedby"#;
+    assert_eq!(page.matches(input).count(), 2, "{page}");
+    assert_eq!(page.matches("Base URL").count(), 2, "{page}");
+    browser.post("/providers/forge/login", "connection=work&field.base_url=").await;
+    let begun = "begin forge/work flow=None scopes=None base_url=None fields={} replace=false";
+    let done = server.backend.take_done();
+    assert!(done.contains(&begun.to_owned()), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_provider_with_oauth_takes_a_pasted_token_and_the_other_way_round() {
+    let server = Server::start().await;
+    let browser = server.browser().await;
+    let registry = authsome::dashboard::Backend::registry(&*server.backend);
+    for definition in registry.iter() {
+        let name = &definition.name;
+        let page = browser.page(&format!("/providers/{name}")).await;
+        let own = |action: &str| page.find(&format!(r#"action="/providers/{name}/{action}""#));
+        let (key, login, fold) = (own("key"), own("login"), page.find("<details"));
+        assert!(key.is_some(), "{name} takes no key");
+        assert_eq!(login.is_some(), definition.oauth.is_some(), "{name}");
+        assert_eq!(fold.is_some(), definition.oauth.is_some(), "{name}");
+        let first = match definition.auth_type {
+            AuthType::OAuth2 => login.or(key),
+            AuthType::ApiKey => key,
+        };
+        assert!(fold.is_none() || first < fold, "{name}: its own kind is folded away");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_form_is_shown_unfolded() {
+    let server = Server::start().await;
+    let browser = server.browser().await;
+    assert!(browser.page("/providers/forge").await.contains(r#"<details class="card fold"><"#));
+    for (form, open) in [("key", true), ("login", false)] {
+        let error = failure(ErrorKind::Usage, "that is none", None);
+        *server.backend.fails.lock().unwrap() = Some(error);
+        let answer = browser.post(&format!("/providers/forge/{form}"), "connection=work").await;
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.text.contains(r#"<details class="card fold" open>"#), open, "{form}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_providers_answer_tells_is_not_asked_for() {
+    let server = Server::start().await;
+    let browser = server.browser().await;
+    let page = browser.page("/providers/salesforce").await;
+    let required = |id: &str| {
+        let input = between(&page, &format!(r#"<input id="{id}""#), ">");
+        input.contains(" required")
+    };
+    assert!(!required("login-host") && required("key-host"), "{page}");
 }
 
 #[tokio::test]

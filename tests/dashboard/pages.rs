@@ -14,6 +14,8 @@ use super::{
 fn fill_with_hostility(backend: &Fake) {
     *backend.connections.lock().unwrap() = vec![ConnectionView {
         status: HOSTILE.into(),
+        reason: Some(HOSTILE.into()),
+        scopes: vec![HOSTILE.into()],
         fields: BTreeMap::from([(HOSTILE.into(), HOSTILE.into())]),
         expires_at: Some(HOSTILE.into()),
         last_used_at: Some(HOSTILE.into()),
@@ -59,12 +61,18 @@ async fn the_overview_names_what_needs_somebody() {
     let server = Server::start().await;
     let browser = server.browser().await;
     assert!(browser.page("/").await.contains("Everything works."));
-    let broken = ConnectionView { status: "needs_login".into(), ..connection("github", "work") };
+    let broken = ConnectionView {
+        status: "needs_login".into(),
+        reason: Some("the refresh token is not valid any more".into()),
+        ..connection("github", "work")
+    };
     *server.backend.connections.lock().unwrap() = vec![connection("openai", "default"), broken];
     *server.backend.problems.lock().unwrap() =
         vec![failure(ErrorKind::Failed, "the disk is full", Some("make room"))];
     let page = browser.page("/").await;
     assert!(page.contains("The disk is full.") && page.contains("make room"), "{page}");
+    assert!(page.contains("the refresh token is not valid any more"), "{page}");
+    assert!(page.contains("http://127.0.0.1:7998"), "{page}");
     let again = "/providers/github?connection=work&amp;replace=1";
     assert!(page.contains(again) && !page.contains("openai/default"), "{page}");
 }
@@ -87,6 +95,24 @@ async fn a_connection_is_shown_with_its_dates_and_a_name_for_each_action() {
         assert!(page.contains(part), "{part} in {page}");
     }
     assert_eq!(page.matches("Make default").count(), 1);
+}
+
+#[tokio::test]
+async fn why_a_login_is_needed_and_what_was_granted_is_shown() {
+    let server = Server::start().await;
+    let browser = server.browser().await;
+    *server.backend.connections.lock().unwrap() = vec![ConnectionView {
+        status: "needs_login".into(),
+        reason: Some("the consent was withdrawn".into()),
+        scopes: vec!["repo".into(), "read:user".into()],
+        ..connection("github", "work")
+    }];
+    for path in ["/connections", "/providers/github"] {
+        let page = browser.page(path).await;
+        for part in [">Needs login<", "The consent was withdrawn.", "Scopes: repo read:user"] {
+            assert!(page.contains(part), "{path}: {part} in {page}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -125,13 +151,30 @@ async fn the_audit_log_is_filtered_as_the_form_says() {
     let page = browser
         .page("/audit?kind=request&decision=deny&host=git&connection=github&run=1&limit=500")
         .await;
-    let filter = r#"audit AuditFilter { kind: Some("request"), decision: Some("deny"), host: Some("git"), connection: Some("github"), run: Some("1"), limit: 500 }"#;
+    let filter = r#"audit AuditFilter { kind: Some("request"), decision: Some("deny"), host: Some("git"), connection: Some("github"), run: Some("1"), before: None, limit: 500 }"#;
     assert_eq!(server.backend.take_done(), [filter]);
     assert!(page.contains(r#"<option value="deny" selected>"#), "{page}");
     assert!(!page.contains(" required"), "a filter may be left empty: {page}");
     assert!(page.contains(r#"href="/audit?decision=deny" aria-current="page""#), "{page}");
     browser.page("/audit?kind=nonsense&limit=999999999").await;
     assert!(server.backend.take_done()[0].contains("kind: None"));
+}
+
+#[tokio::test]
+async fn the_audit_log_leads_to_what_is_older_with_the_same_filters() {
+    let server = Server::start().await;
+    let browser = server.browser().await;
+    let first = browser.page("/audit?kind=request").await;
+    assert!(!first.contains(">Older<") && !first.contains(">Newest<"), "{first}");
+    *server.backend.audit.lock().unwrap() =
+        (0..100).rev().map(|number| record(json!({ "seq": 500 + number }))).collect();
+    let first = browser.page("/audit?kind=request&host=a%26b").await;
+    let older = r#"<a href="/audit?host=a%26b&amp;kind=request&amp;before=500">Older</a>"#;
+    assert!(first.contains(older) && !first.contains(">Newest<"), "{first}");
+    server.backend.take_done();
+    let second = browser.page("/audit?host=a%26b&kind=request&before=500").await;
+    assert!(server.backend.take_done()[0].contains("before: Some(500), limit: 100"));
+    assert!(second.contains(r#"<a href="/audit?host=a%26b&amp;kind=request">Newest</a>"#));
 }
 
 #[tokio::test]

@@ -74,6 +74,8 @@ fn fill(backend: &Fake) {
         ConnectionView {
             default: true,
             status: "needs_login".into(),
+            reason: Some("the refresh token is not valid any more".into()),
+            scopes: vec!["repo".into(), "user".into()],
             fields: BTreeMap::from([("base_url".into(), "https://forge.example.com".into())]),
             expires_at: Some("2026-11-21T10:00:00Z".into()),
             ..connection("forge", "default")

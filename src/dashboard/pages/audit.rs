@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use axum::{Extension, extract::State, http::Uri};
 use maud::{Markup, html};
+use serde_json::Value;
 
 use super::{Answered, Failure, Known, row, row::Row, shown};
 use crate::dashboard::{
-    AuditFilter,
+    AuditFilter, AuditLine,
     context::{App, query},
     view::{
         layout::{Here, Page},
@@ -48,8 +49,10 @@ pub(in crate::dashboard) async fn show(
         host: text("host"),
         connection: text("connection"),
         run: text("run"),
+        before: text("before").and_then(|number| number.parse().ok()),
         limit,
     };
+    let before = filter.before;
     let (here, title) = if filter.decision.as_deref() == Some("deny") {
         (Here::Denials, "Denials")
     } else {
@@ -62,9 +65,7 @@ pub(in crate::dashboard) async fn show(
             (part::empty(&html! { "No record of the log is like that." }))
         } @else {
             p.muted role="status" {
-                (text::count(lines.len(), "record", "records")) ", newest first"
-                @if lines.len() >= limit { "; there may be older ones" }
-                "."
+                (text::count(lines.len(), "record", "records")) ", newest first."
             }
             (Table {
                 caption: "Records of the audit log",
@@ -73,8 +74,30 @@ pub(in crate::dashboard) async fn show(
                 body: None,
             })
         }
+        nav.pages aria-label="More records" {
+            @if before.is_some() { a href=(page(&query, None)) { "Newest" } }
+            @if lines.len() >= limit && let Some(last) = lines.last().and_then(number) {
+                a href=(page(&query, Some(last))) { "Older" }
+            }
+        }
     };
     shown(Page::new(&visitor, here, title).render(&body))
+}
+
+/// A record's number in the log.
+fn number(line: &AuditLine) -> Option<u64> {
+    line.get("seq").and_then(Value::as_u64)
+}
+
+/// The same filters, for what was recorded before.
+fn page(query: &BTreeMap<String, String>, before: Option<u64>) -> String {
+    const PATH: &str = "/audit?";
+    let mut page = form_urlencoded::Serializer::for_suffix(PATH.to_owned(), PATH.len());
+    page.extend_pairs(query.iter().filter(|(name, _)| *name != "before"));
+    if let Some(number) = before {
+        page.append_pair("before", &number.to_string());
+    }
+    page.finish()
 }
 
 fn filters(query: &BTreeMap<String, String>, limit: usize) -> Markup {

@@ -68,8 +68,12 @@ fn cells(visitor: &Visitor, view: &ConnectionView, now: Timestamp) -> Vec<Markup
             @for (field, value) in &view.fields {
                 span.sub { (field) ": " (value) }
             }
+            @if !view.scopes.is_empty() { span.sub { "Scopes: " (view.scopes.join(" ")) } }
         },
-        status(view, now),
+        html! {
+            (badge(view, now))
+            @if let Some(reason) = &view.reason { span.sub { (text::sentence(reason)) } }
+        },
         html! { @if view.default { "Yes" } @else { span.muted { "No" } } },
         html! {
             @match &view.expires_at {
@@ -100,13 +104,22 @@ fn cells(visitor: &Visitor, view: &ConnectionView, now: Timestamp) -> Vec<Markup
     ]
 }
 
-fn status(view: &ConnectionView, now: Timestamp) -> Markup {
+/// How a connection is, in a word.
+pub(super) fn badge(view: &ConnectionView, now: Timestamp) -> Markup {
     let expired = view.expires_at.as_deref().is_some_and(|time| text::is_past(time, now));
     match view.status.as_str() {
         "connected" if expired => part::badge(Tone::Warn, "Expired"),
         "connected" => part::badge(Tone::Good, "Connected"),
         "needs_login" => part::badge(Tone::Warn, "Needs login"),
         other => part::badge(Tone::Bad, other),
+    }
+}
+
+/// Why it needs a login, and what it may do.
+pub(super) fn details(view: &ConnectionView) -> Markup {
+    html! {
+        @if let Some(reason) = &view.reason { span.sub { (text::sentence(reason)) } }
+        @if !view.scopes.is_empty() { span.sub { "Scopes: " (view.scopes.join(" ")) } }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Requests as they are recorded, for the script: server-sent events (HTML §9.2).
+//! Requests and denials as they are recorded, for the script: server-sent events (HTML §9.2).
 //!
 //! Each event's data is one JSON object, a row in words; JSON has no line feed in it. A browser that
 //! is too slow is told how many it missed. The stream ends with its session and with the daemon.
@@ -26,7 +26,10 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Known, row::Row};
+use super::{
+    Known,
+    row::{Row, is_traffic},
+};
 use crate::dashboard::{
     AuditLine,
     context::{App, Visitor},
@@ -34,6 +37,9 @@ use crate::dashboard::{
 
 /// How often a silent stream says that it is alive, and looks whether its session is.
 const BEAT: Duration = Duration::from_secs(15);
+
+/// A comment: nothing to tell.
+const SILENCE: &str = ":\n\n";
 
 struct Live {
     app: App,
@@ -77,8 +83,9 @@ impl Live {
         let event = tokio::select! {
             biased;
             () = stop => return None,
-            _ = self.beat.tick() => ":\n\n".to_owned(),
+            _ = self.beat.tick() => SILENCE.to_owned(),
             line = self.lines.recv() => match line {
+                Ok(line) if !is_traffic(&line) => SILENCE.to_owned(),
                 Ok(line) => format!("data: {}\n\n", json(&Row::new(&line))),
                 Err(RecvError::Lagged(missed)) => format!("event: missed\ndata: {missed}\n\n"),
                 Err(RecvError::Closed) => return None,

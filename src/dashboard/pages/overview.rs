@@ -115,6 +115,7 @@ fn attention(connections: &Result<Vec<ConnectionView>, ErrorReply>) -> Markup {
                                         a href=(super::connections::again(view)) {
                                             (view.provider) "/" (view.connection)
                                         }
+                                        @if let Some(reason) = &view.reason { ": " (reason) }
                                     }
                                 }
                             }
@@ -136,6 +137,9 @@ pub(super) fn facts(status: &Status) -> Markup {
                 div { dt { "Running for" } dd { (text::duration(status.uptime_seconds)) } }
                 div { dt { "Process" } dd { (status.pid) } }
                 div { dt { "Master key" } dd { (master_key(&status.master_key)) } }
+                @if let Some(origin) = &status.dashboard {
+                    div { dt { "Dashboard" } dd { code { (origin) } } }
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! One provider: what is known of it, and the forms that connect it.
 
+mod entered;
 mod forms;
 
 use axum::{
@@ -8,10 +9,14 @@ use axum::{
     http::Uri,
     response::IntoResponse as _,
 };
+use jiff::Timestamp;
 use maud::html;
 
-use self::forms::{Entered, forms};
-use super::{Answered, Failure, Known, login, shown, status, to};
+use self::{
+    entered::{BASE_URL, Entered, Sent},
+    forms::forms,
+};
+use super::{Answered, Failure, Known, connections, login, shown, status, to};
 use crate::{
     dashboard::{
         context::{App, Visitor, query},
@@ -21,7 +26,7 @@ use crate::{
             part, text,
         },
     },
-    protocol::{ErrorReply, Secret, login::BeginLogin},
+    protocol::{ConnectionView, ErrorReply, Secret, login::BeginLogin},
     provider::{AuthType, Definition, Flow},
 };
 
@@ -72,30 +77,41 @@ fn page(
             @if let Some(url) = &definition.docs_url {
                 div { dt { "Documentation" } dd { (text::outward(url, url)) } }
             }
-            @if !existing.is_empty() {
-                div {
-                    dt { "Connections" }
-                    dd {
-                        @for view in existing {
-                            span.line {
-                                a href="/connections" { (view.connection) }
-                                @if view.default { " (default)" }
-                            }
-                        }
-                    }
-                }
-            }
         }
+        @if !existing.is_empty() { (connected(&existing)) }
         (forms(visitor, definition, entered))
     };
     Page::new(visitor, Here::Providers, &definition.display_name).render(&body)
 }
 
+/// The provider's connections, each with how it is and what it may do.
+fn connected(existing: &[&ConnectionView]) -> maud::Markup {
+    let now = Timestamp::now();
+    html! {
+        section aria-labelledby="connections" {
+            h2 #connections { "Connections" }
+            ul.card.lines {
+                @for view in existing {
+                    li {
+                        div.row {
+                            a href="/connections" { (view.connection) }
+                            (connections::badge(view, now))
+                            @if view.default { span.muted { "Default" } }
+                        }
+                        (connections::details(view))
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn credential(definition: &Definition) -> &'static str {
     match (definition.auth_type, definition.oauth.is_some()) {
         (AuthType::ApiKey, false) => "Values that you enter",
-        (AuthType::ApiKey, true) => "Values that you enter, or a login in the browser",
-        (AuthType::OAuth2, _) => "A login in the browser",
+        (AuthType::ApiKey, true) => "Values that you enter, or a login",
+        (AuthType::OAuth2, true) => "A login, or a key or token that you enter",
+        (AuthType::OAuth2, false) => "A token that you enter",
     }
 }
 
@@ -125,7 +141,7 @@ pub(in crate::dashboard) async fn put(
     let registry = app.backend.registry();
     let definition =
         registry.get(&provider).ok_or_else(|| Failure::missing(&visitor, "provider"))?;
-    let entered = Entered::of(&form);
+    let entered = Entered::of(&form, Sent::Key);
     let fields = definition.fields.iter().filter_map(|field| {
         let value = if field.secret {
             form.secret(&field.name)?
@@ -134,8 +150,8 @@ pub(in crate::dashboard) async fn put(
         };
         Some((field.name.clone(), value))
     });
-    let connection = entered.connection.as_deref().unwrap_or("default");
-    let stored = app.backend.put(&provider, connection, fields.collect(), entered.replace).await;
+    let (connection, replace) = (entered.connection(), entered.replace);
+    let stored = app.backend.put(&provider, connection, fields.collect(), replace).await;
     match stored {
         Ok(_) => to("/connections?done=connected"),
         Err(error) => failed(&app, &visitor, definition, &entered, &error),
@@ -152,19 +168,17 @@ pub(in crate::dashboard) async fn begin(
     let registry = app.backend.registry();
     let definition =
         registry.get(&provider).ok_or_else(|| Failure::missing(&visitor, "provider"))?;
-    let entered = Entered::of(&form);
-    let scopes = entered.scopes.as_deref().map(|scopes| {
-        let separators = |c: char| c.is_whitespace() || c == ',';
-        scopes.split(separators).filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
-    });
+    let entered = Entered::of(&form, Sent::Login);
+    let mut fields = entered.fields.clone();
+    let base_url = fields.remove(BASE_URL);
     let begin = BeginLogin {
         provider,
-        connection: entered.connection.clone().unwrap_or_else(|| "default".to_owned()),
+        connection: entered.connection().to_owned(),
         flow: entered.flow.clone(),
-        scopes,
-        base_url: entered.base_url.clone(),
+        scopes: entered.scopes(),
+        base_url,
         replace: entered.replace,
-        fields: entered.fields.clone(),
+        fields,
         ..BeginLogin::default()
     };
     match app.backend.begin_login(begin).await {

@@ -12,6 +12,11 @@ use crate::dashboard::{
 /// The columns.
 pub(super) const COLUMNS: [&str; 5] = ["Time (UTC)", "Event", "Connection", "Decision", "Run"];
 
+/// Is it about what a run sent? Then something was decided.
+pub(super) fn is_traffic(line: &AuditLine) -> bool {
+    line.contains_key("decision")
+}
+
 /// A record in words.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {

@@ -91,13 +91,12 @@ pub(super) fn table(runs: &[RunView]) -> Markup {
 
 /// The newest requests. The script adds those that come.
 async fn requests(app: &App, run: Option<&str>) -> Markup {
-    let filter = AuditFilter {
-        run: run.map(str::to_owned),
-        kind: run.is_none().then(|| "request".to_owned()),
-        limit: RECENT,
-        ..AuditFilter::default()
-    };
-    let lines = app.backend.audit(filter).await;
+    let filter =
+        AuditFilter { run: run.map(str::to_owned), limit: RECENT, ..AuditFilter::default() };
+    let mut lines = app.backend.audit(filter).await;
+    if let Ok(lines) = &mut lines {
+        lines.retain(row::is_traffic);
+    }
     html! {
         section #live aria-labelledby="requests" data-run=[run] {
             h2 #requests { "Requests" }

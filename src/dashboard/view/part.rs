@@ -75,6 +75,8 @@ pub(in crate::dashboard) struct Input<'a> {
     pub(in crate::dashboard) name: &'a str,
     pub(in crate::dashboard) label: &'a str,
     pub(in crate::dashboard) value: &'a str,
+    /// What holds where it is left empty.
+    pub(in crate::dashboard) placeholder: Option<&'a str>,
     /// What helps to fill it in.
     pub(in crate::dashboard) hint: Option<&'a str>,
     pub(in crate::dashboard) required: bool,
@@ -97,7 +99,7 @@ impl maud::Render for Input<'_> {
                         aria-describedby=[hint.as_deref()];
                 } @else {
                     input id=(self.id) name=(self.name) type="text" value=(self.value)
-                        autocomplete="off" autocapitalize="none" spellcheck="false"
+                        placeholder=[self.placeholder] autocomplete="off" autocapitalize="none" spellcheck="false"
                         required[self.required] aria-describedby=[hint.as_deref()];
                 }
             }

@@ -1,13 +1,17 @@
-//! The forms that connect a provider: values to enter, or a login to begin.
+//! The forms that connect a provider: values to enter, and a login to begin.
+//!
+//! A provider with both has its own kind open and the other one folded away; a browser unfolds it
+//! without a script.
 
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use super::entered::{BASE_URL, Entered, FIELD, Sent};
 use crate::{
     dashboard::{
         context::Visitor,
-        form::{Form, SECRET},
+        form::SECRET,
         view::{
             part::{self, Input},
             text,
@@ -16,86 +20,66 @@ use crate::{
     provider::{AuthType, Definition, Field, Flow, OAuth},
 };
 
-/// What the names of inputs for fields that are no secrets begin with.
-const FIELD: &str = "field.";
-
-/// What was entered, but for secrets.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Entered {
-    pub(super) connection: Option<String>,
-    pub(super) replace: bool,
-    pub(super) fields: BTreeMap<String, String>,
-    pub(super) flow: Option<String>,
-    /// None: the box of scopes was left empty or as it was.
-    pub(super) scopes: Option<String>,
-    pub(super) base_url: Option<String>,
-}
-
-impl Entered {
-    /// Reads a form of this page.
-    pub(super) fn of(form: &Form) -> Self {
-        let text = |name| form.text(name).map(str::to_owned);
-        let fields = form.texts(FIELD).map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self {
-            connection: text("connection"),
-            replace: form.has("replace"),
-            fields: fields.collect(),
-            flow: text("flow"),
-            scopes: text("scopes"),
-            base_url: text("base_url"),
-        }
-    }
-}
-
 /// The forms a provider has, its own kind first.
 pub(super) fn forms(visitor: &Visitor, definition: &Definition, entered: &Entered) -> Markup {
+    let key = || key(visitor, definition, entered);
+    match (definition.auth_type, &definition.oauth) {
+        (_, None) => section("key", "Connect", &key()),
+        (AuthType::ApiKey, Some(oauth)) => html! {
+            (section("key", "Connect", &key()))
+            (folded(
+                "Log in instead",
+                &login(visitor, definition, oauth, entered),
+                entered.sent == Some(Sent::Login),
+            ))
+        },
+        (AuthType::OAuth2, Some(oauth)) => html! {
+            (section("login", "Connect", &login(visitor, definition, oauth, entered)))
+            (folded("Use a key or token instead", &key(), entered.sent == Some(Sent::Key)))
+        },
+    }
+}
+
+fn section(id: &str, title: &str, form: &Markup) -> Markup {
     html! {
-        @match (definition.auth_type, &definition.oauth) {
-            (AuthType::ApiKey, None) => (key(visitor, definition, entered, "Connect")),
-            (AuthType::ApiKey, Some(oauth)) => {
-                (key(visitor, definition, entered, "Connect with a key"))
-                (login(visitor, definition, oauth, entered, "Or log in"))
-            }
-            (AuthType::OAuth2, Some(oauth)) => {
-                (login(visitor, definition, oauth, entered, "Connect"))
-            }
-            (AuthType::OAuth2, None) => {
-                (part::empty(&html! { "Its definition does not say how to log in." }))
-            }
+        section aria-labelledby=(id) {
+            h2 id=(id) { (title) }
+            div.card { (form) }
         }
     }
 }
 
-fn key(visitor: &Visitor, definition: &Definition, entered: &Entered, title: &str) -> Markup {
+/// The second form: shut, unless it is the one that was sent.
+fn folded(title: &str, form: &Markup, open: bool) -> Markup {
+    html! {
+        details.card.fold open[open] {
+            summary { (title) }
+            (form)
+        }
+    }
+}
+
+fn key(visitor: &Visitor, definition: &Definition, entered: &Entered) -> Markup {
     let action = text::path(&["providers", &definition.name, "key"]);
     html! {
-        section aria-labelledby="key" {
-            h2 #key { (title) }
-            div.card {
-                @if let Some(hint) = &definition.login_hint { p { (text::linked(hint)) } }
-                form method="post" action=(action) autocomplete="off" {
-                    (part::csrf(visitor))
-                    @for field in definition.fields.iter().filter(|field| field.derive.is_none()) {
-                        (input("key", field, entered))
-                    }
-                    (naming("key", entered))
-                    button type="submit" { "Connect" }
-                }
+        @if let Some(hint) = &definition.login_hint { p { (text::linked(&text::sentence(hint))) } }
+        form method="post" action=(action) autocomplete="off" {
+            (part::csrf(visitor))
+            @for field in definition.fields.iter().filter(|field| field.derive.is_none()) {
+                (input("key", definition, field, !field.optional, entered))
             }
+            (naming("key", entered))
+            button type="submit" { "Connect" }
         }
     }
 }
 
-fn login(
-    visitor: &Visitor,
-    definition: &Definition,
-    oauth: &OAuth,
-    entered: &Entered,
-    title: &str,
-) -> Markup {
+fn login(visitor: &Visitor, definition: &Definition, oauth: &OAuth, entered: &Entered) -> Markup {
     let action = text::path(&["providers", &definition.name, "login"]);
     let flows = super::flows(definition);
     let plain = |field: &&Field| !field.secret && field.derive.is_none();
+    // What the provider's answer tells, nobody must know beforehand.
+    let told = |field: &Field| oauth.settings_from_response.contains_key(&field.name);
     let scopes = oauth.scopes.join(" ");
     let scopes_hint = if scopes.is_empty() {
         "Separated by spaces. Left empty, the provider decides.".to_owned()
@@ -103,34 +87,19 @@ fn login(
         format!("Separated by spaces. Left empty: {scopes}")
     };
     html! {
-        section aria-labelledby="login" {
-            h2 #login { (title) }
-            div.card {
-                @if definition.auth_type == AuthType::OAuth2
-                    && let Some(hint) = &definition.login_hint { p { (text::linked(hint)) } }
-                form method="post" action=(action) {
-                    (part::csrf(visitor))
-                    @if let Some(base) = &oauth.base_url {
-                        (Input {
-                            id: "base_url", name: "base_url", label: "Base URL",
-                            value: entered.base_url.as_deref().unwrap_or(base),
-                            hint: Some("Another one for a server of your own"),
-                            required: true, ..Input::default()
-                        })
-                    }
-                    @for field in definition.fields.iter().filter(plain) {
-                        (input("login", field, entered))
-                    }
-                    (Input {
-                        id: "scopes", name: "scopes", label: "Scopes",
-                        value: entered.scopes.as_deref().unwrap_or_default(),
-                        hint: Some(&scopes_hint), ..Input::default()
-                    })
-                    @if flows.len() > 1 { (flow_choice(&flows, entered)) }
-                    (naming("login", entered))
-                    button type="submit" { "Log in" }
-                }
+        form method="post" action=(action) {
+            (part::csrf(visitor))
+            @for field in definition.fields.iter().filter(plain) {
+                (input("login", definition, field, !field.optional && !told(field), entered))
             }
+            (Input {
+                id: "scopes", name: "scopes", label: "Scopes",
+                value: entered.scopes.as_deref().unwrap_or_default(),
+                hint: Some(&scopes_hint), ..Input::default()
+            })
+            @if flows.len() > 1 { (flow_choice(&flows, entered)) }
+            (naming("login", entered))
+            button type="submit" { "Log in" }
         }
     }
 }
@@ -164,17 +133,30 @@ fn described(flow: Flow) -> &'static str {
 }
 
 /// The input of a field. `form` keeps ids apart where a page has two forms.
-fn input(form: &str, field: &Field, entered: &Entered) -> Markup {
-    let hint = field.pattern_hint.as_deref().map(text::sentence);
+fn input(
+    form: &str,
+    definition: &Definition,
+    field: &Field,
+    required: bool,
+    entered: &Entered,
+) -> Markup {
     let prefix = if field.secret { SECRET } else { FIELD };
+    let none = BTreeMap::new();
+    // The field that a definition with a default base URL has of itself.
+    let base = (field.name == BASE_URL).then(|| definition.base_url(&none)).flatten();
+    let (label, hint) = match base {
+        Some(_) => ("Base URL", Some("Only for a server of your own.".to_owned())),
+        None => (&*field.label, field.pattern_hint.as_deref().map(text::sentence)),
+    };
     html! {
         (Input {
             id: &format!("{form}-{}", field.name),
             name: &format!("{prefix}{}", field.name),
-            label: &field.label,
+            label,
             value: entered.fields.get(&field.name).map(String::as_str).unwrap_or_default(),
+            placeholder: base,
             hint: hint.as_deref(),
-            required: !field.optional,
+            required,
             secret: field.secret,
         })
     }
@@ -190,7 +172,7 @@ fn naming(form: &str, entered: &Entered) -> Markup {
             value: entered.connection.as_deref().unwrap_or("default"),
             hint: Some("Letters, digits and . _ - @, at most 64. Tells several accounts apart."),
             required: true,
-            secret: false,
+            ..Input::default()
         })
         label.choice {
             input type="checkbox" name="replace" value="1" checked[entered.replace];
