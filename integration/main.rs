@@ -3,8 +3,10 @@
 //! Where namespaces are missing these tests fail; they are never skipped.
 #![cfg(test)]
 
+mod browser;
 mod cli;
 mod clients;
+mod dashboard;
 mod dns;
 mod escape;
 mod http;

@@ -22,7 +22,8 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
-const SERIOUS = new Set(["serious", "critical"]);
+import { check, SERIOUS } from "./check.mjs";
+
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"];
 
 function usage(text) {
@@ -63,12 +64,7 @@ async function look(context, axe, url, scheme, width, shots) {
   await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
   // Not "networkidle": a live view never is.
   const answer = await page.goto(url, { waitUntil: "load" });
-  // Evaluated by the debugger, and so allowed whatever the page's policy says.
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => window.axe.run(document));
-  const overflow = await page.evaluate(
-    () => document.documentElement.scrollWidth > document.documentElement.clientWidth,
-  );
+  const { overflow, violations } = await check(page, axe);
   let screenshot = null;
   if (shots) {
     const { pathname, search } = new URL(url);
@@ -79,11 +75,8 @@ async function look(context, axe, url, scheme, width, shots) {
   const title = await page.title();
   await page.close();
   return {
-    url, scheme, width, status: answer?.status() ?? null, title, overflow,
-    violations: violations.map(({ id, impact, help, nodes }) => ({
-      id, impact, help, nodes: nodes.map((node) => node.html),
-    })),
-    errors, screenshot,
+    url, scheme, width, status: answer?.status() ?? null, title, overflow, violations, errors,
+    screenshot,
   };
 }
 

@@ -88,7 +88,7 @@
       cell("Connection", [row.connection && make("span", "name", [row.connection])]),
       cell("Decision", [
         row.decision && make("span", `badge ${row.tone}`, [row.decision]), " ",
-        make("span", "detail", [row.detail]),
+        row.detail && make("span", "detail", [row.detail]),
       ]),
       cell("Run", [row.run && link(row.run)]),
     ]);

@@ -84,7 +84,7 @@ fn cells(visitor: &Visitor, view: &ConnectionView, now: Timestamp) -> Vec<Markup
         html! {
             @match &view.last_used_at {
                 Some(time) => (text::time(time)),
-                None => span.muted { "Not yet" },
+                None => span.muted { "Not since daemon start" },
             }
         },
         html! {

@@ -57,8 +57,8 @@ impl Row {
             _ => String::new(),
         };
         let what = match (text("method"), text("operation")) {
-            ("", "") => text("kind").to_owned(),
-            ("", operation) => format!("{} {operation}", text("kind")),
+            ("", "") => text::capital(text("kind")),
+            ("", operation) => format!("{} {operation}", text::capital(text("kind"))),
             (method, _) => method.to_owned(),
         };
         let detail = match (number("status"), text("error")) {
@@ -87,7 +87,7 @@ impl Row {
             html! { @if !self.connection.is_empty() { span.name { (self.connection) } } },
             html! {
                 @if !self.decision.is_empty() { span.badge.(self.tone) { (self.decision) } " " }
-                span.detail { (self.detail) }
+                @if !self.detail.is_empty() { span.detail { (self.detail) } }
             },
             html! { @if !self.run.is_empty() { a href=(text::path(&["runs", &self.run])) { code { (self.run) } } } },
         ]

@@ -99,13 +99,17 @@ pub(in crate::dashboard) fn duration(seconds: u64) -> String {
 pub(in crate::dashboard) fn sentence(text: &str) -> String {
     let stop = if text.ends_with(['.', '!', '?', ':']) { "" } else { "." };
     let word = text.split_whitespace().next().unwrap_or_default();
-    let mut rest = text.chars();
-    if word.trim_end_matches(['.', ',', ':', ';']).chars().all(char::is_alphabetic)
-        && let Some(first) = rest.next()
-    {
-        return format!("{}{}{stop}", first.to_uppercase(), rest.as_str());
+    if word.trim_end_matches(['.', ',', ':', ';']).chars().all(char::is_alphabetic) {
+        return format!("{}{stop}", capital(text));
     }
     format!("{text}{stop}")
+}
+
+/// The same with a capital letter first.
+pub(in crate::dashboard) fn capital(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().map(char::to_uppercase).into_iter().flatten();
+    first.chain(rest.as_str().chars()).collect()
 }
 
 /// `1 run`, `2 runs`.

@@ -65,10 +65,11 @@ fn key(visitor: &Visitor, definition: &Definition, entered: &Entered) -> Markup 
         @if let Some(hint) = &definition.login_hint { p { (text::linked(&text::sentence(hint))) } }
         form method="post" action=(action) autocomplete="off" {
             (part::csrf(visitor))
-            @for field in definition.fields.iter().filter(|field| field.derive.is_none()) {
-                (input("key", definition, field, !field.optional, entered))
-            }
+            @let (optional, required): (Vec<&Field>, Vec<&Field>) =
+                asked(definition).partition(|field| field.optional);
+            @for field in required { (input("key", definition, field, true, entered)) }
             (naming("key", entered))
+            @for field in optional { (input("key", definition, field, false, entered)) }
             button type="submit" { "Connect" }
         }
     }
@@ -77,9 +78,11 @@ fn key(visitor: &Visitor, definition: &Definition, entered: &Entered) -> Markup 
 fn login(visitor: &Visitor, definition: &Definition, oauth: &OAuth, entered: &Entered) -> Markup {
     let action = text::path(&["providers", &definition.name, "login"]);
     let flows = super::flows(definition);
-    let plain = |field: &&Field| !field.secret && field.derive.is_none();
     // What the provider's answer tells, nobody must know beforehand.
     let told = |field: &Field| oauth.settings_from_response.contains_key(&field.name);
+    let (optional, required): (Vec<&Field>, Vec<&Field>) = asked(definition)
+        .filter(|field| !field.secret)
+        .partition(|field| field.optional || told(field));
     let scopes = oauth.scopes.join(" ");
     let scopes_hint = if scopes.is_empty() {
         "Separated by spaces. Left empty, the provider decides.".to_owned()
@@ -89,19 +92,23 @@ fn login(visitor: &Visitor, definition: &Definition, oauth: &OAuth, entered: &En
     html! {
         form method="post" action=(action) {
             (part::csrf(visitor))
-            @for field in definition.fields.iter().filter(plain) {
-                (input("login", definition, field, !field.optional && !told(field), entered))
-            }
+            @for field in required { (input("login", definition, field, true, entered)) }
+            (naming("login", entered))
+            @if flows.len() > 1 { (flow_choice(&flows, entered)) }
             (Input {
                 id: "scopes", name: "scopes", label: "Scopes",
                 value: entered.scopes.as_deref().unwrap_or_default(),
                 hint: Some(&scopes_hint), ..Input::default()
             })
-            @if flows.len() > 1 { (flow_choice(&flows, entered)) }
-            (naming("login", entered))
+            @for field in optional { (input("login", definition, field, false, entered)) }
             button type="submit" { "Log in" }
         }
     }
+}
+
+/// The fields somebody is asked for: what is derived from another one is asked of nobody.
+fn asked(definition: &Definition) -> impl Iterator<Item = &Field> {
+    definition.fields.iter().filter(|field| field.derive.is_none())
 }
 
 fn flow_choice(flows: &[Flow], entered: &Entered) -> Markup {
