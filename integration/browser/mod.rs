@@ -20,7 +20,6 @@ pub(crate) struct Browser {
 /// What a browser shows.
 #[derive(Debug)]
 pub(crate) struct Page {
-    pub(crate) url: String,
     pub(crate) title: String,
     /// What can be read on it.
     pub(crate) text: String,
@@ -79,7 +78,7 @@ impl Browser {
         assert!(bad.is_empty(), "{}: {bad:?}", answer["url"]);
         assert_eq!(answer["overflow"], false, "{} scrolls sideways", answer["url"]);
         let text = |name: &str| answer[name].as_str().unwrap().to_owned();
-        Page { url: text("url"), title: text("title"), text: text("text"), html: text("html") }
+        Page { title: text("title"), text: text("text"), html: text("html") }
     }
 }
 

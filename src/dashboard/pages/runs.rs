@@ -107,12 +107,16 @@ async fn requests(app: &App, run: Option<&str>) -> Markup {
             }
             @match &lines {
                 Err(error) => (part::problem(error)),
-                Ok(lines) => (Table {
-                    caption: "Newest first",
-                    columns: &row::COLUMNS,
-                    rows: lines.iter().map(|line| Row::new(line).cells()).collect(),
-                    body: Some("rows"),
-                }),
+                Ok(lines) => {
+                    (Table {
+                        caption: "Newest first",
+                        columns: &row::COLUMNS,
+                        rows: lines.iter().map(|line| Row::new(line).cells()).collect(),
+                        body: Some("rows"),
+                    })
+                    // In the table's place for as long as it has no row.
+                    div.empty.until { p { "Nothing was sent yet." } }
+                }
             }
         }
     }
