@@ -36,8 +36,9 @@ use crate::gate::{RecordKind, Target};
 
 /// How long an agent may take for its part of the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an HTTP/1.1 connection may be idle, and a request's head take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long an HTTP/1.1 connection may be idle before a request begins. hyper counts until a head is
+/// whole; [`StrictHttp1`], which holds a head until then, gives one that has begun less time.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1024;
 /// Flow-control windows for uploads: what we may have to hold while the upstream is slow.
@@ -141,7 +142,7 @@ async fn http1(mut site: Site, stream: TlsStream<Linger>, mut watch: Watch) {
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .half_close(true)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)

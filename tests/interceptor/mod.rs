@@ -4,6 +4,7 @@
 mod upstream;
 
 mod bodies;
+mod bombs;
 mod exchange;
 mod failures;
 mod fetch;

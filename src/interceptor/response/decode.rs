@@ -8,7 +8,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
+use async_compression::{
+    tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder},
+    zstd::DParameter,
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue};
@@ -20,6 +23,12 @@ use crate::interceptor::upstream::UpstreamBody;
 
 /// Decoded bytes asked for at once.
 const CHUNK: usize = 16 * 1024;
+/// The largest window of a zstd frame, as a power of two: 8 MiB, what a server may count on (RFC 9659
+/// §3). The decoder holds a window for as long as its body lasts, and a frame may ask for gigabytes.
+const ZSTD_WINDOW_LOG: u32 = 23;
+/// How a brotli stream begins whose window is larger than the format's 16 MiB: seven bits that RFC 7932
+/// (§9.1) does not assign, and that our decoder would take for an invitation to hold 1 GiB.
+const BROTLI_LARGE_WINDOW: u8 = 0b001_0001;
 
 /// A coding we can undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +76,8 @@ impl fmt::Debug for Decoded {
 impl Decoded {
     pub(super) fn new(body: UpstreamBody, coding: Coding) -> Self {
         let trailers = Rc::default();
-        let encoded = StreamReader::new(Data { body, trailers: Rc::clone(&trailers) });
+        let unseen = coding == Coding::Brotli;
+        let encoded = StreamReader::new(Data { body, trailers: Rc::clone(&trailers), unseen });
         let reader: Box<dyn AsyncRead + Unpin> = match coding {
             Coding::Gzip => {
                 let mut decoder = GzipDecoder::new(encoded);
@@ -76,7 +86,10 @@ impl Decoded {
             }
             Coding::Zlib => Box::new(ZlibDecoder::new(encoded)),
             Coding::Brotli => Box::new(BrotliDecoder::new(encoded)),
-            Coding::Zstd => Box::new(ZstdDecoder::new(encoded)),
+            Coding::Zstd => {
+                let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
+                Box::new(ZstdDecoder::with_params(encoded, &[window]))
+            }
         };
         Self { reader, buffer: BytesMut::new(), trailers, ended: false }
     }
@@ -104,6 +117,21 @@ impl Decoded {
 struct Data {
     body: UpstreamBody,
     trailers: Rc<RefCell<Option<HeaderMap>>>,
+    /// A brotli stream whose first byte has not come yet.
+    unseen: bool,
+}
+
+impl Data {
+    /// The decoder cannot be told to refuse a large window; but one can be seen from the first byte.
+    fn refuse_large_window(&mut self, data: &[u8]) -> io::Result<()> {
+        let Some(first) = data.first().filter(|_| self.unseen) else { return Ok(()) };
+        self.unseen = false;
+        if first & 0x7f == BROTLI_LARGE_WINDOW {
+            let why = "a brotli window larger than 16 MiB";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        Ok(())
+    }
 }
 
 impl Stream for Data {
@@ -118,7 +146,10 @@ impl Stream for Data {
                 None => return Poll::Ready(None),
             };
             match frame.into_data() {
-                Ok(data) => return Poll::Ready(Some(Ok(data))),
+                Ok(data) => {
+                    let fit = this.refuse_large_window(&data);
+                    return Poll::Ready(Some(fit.map(|()| data)));
+                }
                 Err(frame) => *this.trailers.borrow_mut() = frame.into_trailers().ok(),
             }
         }

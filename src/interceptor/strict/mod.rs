@@ -6,8 +6,8 @@
 //! from the one that decides about it. So every head is held until it is complete and beyond doubt,
 //! and only then does hyper see a byte of it.
 //!
-//! A bad head never reaches hyper, which is fed something it answers with 400 and closes. A bad body
-//! becomes an I/O error, which closes the connection.
+//! A bad head never reaches hyper, which is fed something it answers with 400 and closes; one that does
+//! not end in time is a bad one. A bad body becomes an I/O error, which closes the connection.
 //!
 //! After a request that may switch protocols (`Upgrade`, `CONNECT`) nothing more is read until it is
 //! known what the following bytes are: either the handler sets the switch (before a 101 is written)
@@ -26,17 +26,25 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 use framer::{Framer, Violation};
 
 /// What stands in for a refused head: no method, so hyper answers 400 without asking anyone, and
 /// closes.
 const UNPARSABLE: &[u8] = b"\0\r\n\r\n";
+/// How long the rest of a head may take once its first byte has come. A client sends a head at once;
+/// one that does not holds what it has sent, up to 64 KiB, in our memory. Idleness between requests is
+/// the server's to limit.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The body of a request breaks RFC 9112; what an [`io::Error`] of kind `InvalidData` carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +69,10 @@ pub struct StrictHttp1<S> {
     ended: bool,
     passthrough: Arc<AtomicBool>,
     reader: Option<Waker>,
+    /// Longest wait for the rest of a head.
+    head_timeout: Duration,
+    /// Runs while a part of a head is held.
+    head_timer: Option<Pin<Box<Sleep>>>,
     on_violation: Box<dyn FnMut(&'static str) + Send>,
 }
 
@@ -85,8 +97,17 @@ impl<S> StrictHttp1<S> {
             ended: false,
             passthrough: Arc::new(AtomicBool::new(false)),
             reader: None,
+            head_timeout: HEAD_TIMEOUT,
+            head_timer: None,
             on_violation,
         }
+    }
+
+    /// The same with another limit for the time that a head takes.
+    #[must_use]
+    pub fn with_head_timeout(mut self, limit: Duration) -> Self {
+        self.head_timeout = limit;
+        self
     }
 
     /// Set to true, before the response that switches protocols, it lets all further bytes pass
@@ -96,6 +117,7 @@ impl<S> StrictHttp1<S> {
     }
 
     fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
+        self.head_timer = None;
         let len = self.ready.min(buf.remaining());
         buf.put_slice(self.held.get(..len).unwrap_or_default());
         self.held.advance(len);
@@ -124,6 +146,16 @@ impl<S> StrictHttp1<S> {
                 Err(io::Error::new(io::ErrorKind::InvalidData, MalformedBody { code }))
             }
         }
+    }
+
+    /// Nothing more has come: ready once what is held has waited too long for the rest of its head.
+    fn poll_head_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.held.is_empty() {
+            return Poll::Pending;
+        }
+        let limit = self.head_timeout;
+        let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        timer.as_mut().poll(cx)
     }
 
     /// The server writes: whatever was asked last is being answered.
@@ -176,7 +208,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictHttp1<S> {
                 continue;
             }
             let before = buf.filled().len();
-            ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+            match Pin::new(&mut this.inner).poll_read(cx, buf) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => match this.poll_head_timer(cx) {
+                    Poll::Ready(()) => {
+                        this.head_timer = None;
+                        this.violation = Some(Violation::Head("http-head-timeout"));
+                        continue;
+                    }
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
             let fresh = buf.filled().get(before..).unwrap_or_default();
             if fresh.is_empty() {
                 this.ended = true;

@@ -55,6 +55,24 @@ async fn good_requests_are_served() {
 }
 
 #[tokio::test]
+async fn a_head_that_has_begun_must_end_in_time_and_an_idle_connection_need_not() {
+    let (mut client, server) = duplex(1024);
+    let (stream, codes) = strict(server);
+    let mut stream = stream.with_head_timeout(Duration::from_millis(20));
+    let mut buffer = [0; 64];
+
+    let idle = tokio::time::timeout(Duration::from_millis(60), stream.read(&mut buffer)).await;
+    assert!(idle.is_err(), "{idle:?}");
+
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 ").await.unwrap();
+    let count = stream.read(&mut buffer).await.unwrap();
+    assert_eq!(buffer.get(..count), Some(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..]));
+    let count = stream.read(&mut buffer).await.unwrap();
+    assert_eq!(buffer.get(..count), Some(UNPARSABLE));
+    assert_eq!(*codes.lock().unwrap(), ["http-head-timeout"]);
+}
+
+#[tokio::test]
 async fn a_bad_head_is_answered_with_400_and_no_handler_sees_it() {
     let (output, paths, codes) = serve(b"GET /1 HTTP/1.1\nHost: a\n\n").await;
     assert!(output.starts_with("HTTP/1.1 400"), "{output}");
