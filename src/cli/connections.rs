@@ -74,7 +74,7 @@ pub struct LoginArgs {
     /// Scopes to ask for in place of the provider's usual ones
     #[arg(long, value_name = "A,B", value_delimiter = ',', help_heading = "OAuth")]
     pub scopes: Vec<String>,
-    /// Instance of a provider that is hosted by yourself, such as https://git.example.com
+    /// Instance of a provider that is hosted by yourself, such as `https://git.example.com`
     #[arg(long, value_name = "URL", help_heading = "OAuth")]
     pub base_url: Option<String>,
     /// Your own client at the provider
