@@ -12,6 +12,7 @@ mod escape;
 mod http;
 mod import;
 mod lifecycle;
+mod moved;
 mod oauth;
 mod run;
 mod support;

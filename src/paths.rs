@@ -6,6 +6,7 @@
 //!
 //! The home is not `~/.authsome`: that belongs to the earlier Python product and stays as it is.
 
+mod anchor;
 mod files;
 
 use std::{
@@ -15,9 +16,12 @@ use std::{
 };
 
 use self::files::check_private_dir;
-pub use self::files::{
-    append_private, check_private_file, create_private, create_private_dir, open_private,
-    private_umask, write_private,
+pub use self::{
+    anchor::{Anchor, drain_watch},
+    files::{
+        append_private, check_private_file, create_private, create_private_dir, open_private,
+        private_umask, write_private,
+    },
 };
 
 /// Longest path that fits into `sockaddr_un.sun_path` everywhere (macOS has 104 bytes with the final
@@ -170,6 +174,15 @@ impl Home {
     /// [`Error::WrongKind`], [`Error::Owner`], [`Error::Open`], [`Error::Io`].
     pub fn ensure(&self) -> Result<()> {
         create_private_dir(&self.root)
+    }
+
+    /// As [`Home::ensure`], but leaves it to the daemon to make a home that is missing: it may have been
+    /// moved.
+    ///
+    /// # Errors
+    /// As [`Home::ensure`].
+    pub fn ensure_if_present(&self) -> Result<()> {
+        if self.root.exists() { self.ensure() } else { Ok(()) }
     }
 
     /// Refuses a home that is not `uid`'s alone, and creates nothing: for root on behalf of a user.

@@ -63,9 +63,11 @@ impl Beginning {
         let text = |path: &Path| Text::from(path.as_os_str());
         let mounts = Mounts {
             trust_dir: Some(text(&spec.trust_dir)),
+            trust_dir_id: spec.trust_dir_id,
             files: spec.files.iter().map(|f| (text(&f.path), f.contents.len())).collect(),
             merges: spec.merges.iter().map(Into::into).collect(),
             overlays: spec.overlays.iter().map(Into::into).collect(),
+            copies: spec.copies.iter().map(Into::into).collect(),
             keep: spec.keep.iter().map(|path| text(path)).collect(),
             hide: spec.hide.iter().map(|path| text(path)).collect(),
         };

@@ -178,9 +178,11 @@ fn make_mounts(
     }
     let plan = Plan {
         trust_dir: Path::new(&trust_dir),
+        trust_dir_id: mounts.trust_dir_id,
         files,
         merges: mounts.merges.iter().map(paths).collect(),
         overlays: mounts.overlays.iter().map(paths).collect(),
+        copies: mounts.copies.iter().map(paths).collect(),
         keep: mounts.keep.iter().cloned().map(Into::into).collect(),
         hide: mounts.hide.iter().cloned().map(Into::into).collect(),
         keep_owner,

@@ -55,6 +55,6 @@ pub use self::{
     hidden::default_hidden,
     message::{ExitStatus, ListenerKind, ProbeReport},
     sandbox::{Event, Listener, Prepared, Sandbox},
-    spec::{Credentials, File, Network, Overlay, Spec},
+    spec::{Credentials, DirectoryId, File, Network, Overlay, Spec},
     sys::close_on_exec_above_stderr,
 };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{ProbeError, Step},
-    spec::{Credentials, Network, Overlay},
+    spec::{Credentials, DirectoryId, Network, Overlay},
 };
 
 /// What a listening socket is for.
@@ -105,12 +105,16 @@ pub(crate) enum Order {
 pub(crate) struct Mounts {
     /// See [`crate::Spec::trust_dir`]; none: no mounts (used for checks).
     pub(crate) trust_dir: Option<Text>,
+    /// See [`crate::Spec::trust_dir_id`].
+    pub(crate) trust_dir_id: Option<DirectoryId>,
     /// Path and length of each file.
     pub(crate) files: Vec<(Text, usize)>,
     /// See [`crate::Spec::merges`].
     pub(crate) merges: Vec<(Text, Text)>,
     /// See [`crate::Spec::overlays`].
     pub(crate) overlays: Vec<(Text, Text)>,
+    /// See [`crate::Spec::copies`].
+    pub(crate) copies: Vec<(Text, Text)>,
     /// See [`crate::Spec::keep`].
     pub(crate) keep: Vec<Text>,
     /// See [`crate::Spec::hide`].

@@ -7,17 +7,24 @@ use std::{
     collections::BTreeSet,
     fs::{self, DirBuilder, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
+    },
     path::{Component, Path, PathBuf},
 };
 
-use nix::mount::{MsFlags, mount};
+use nix::{
+    fcntl::OFlag,
+    mount::{MsFlags, mount},
+};
 
 use crate::{
     error::{Failure, InStep, Step},
     merge::merge,
     mount_table,
     pins::Pins,
+    spec::DirectoryId,
 };
 
 /// An empty file of the trust directory, put over hidden files and sockets.
@@ -38,12 +45,16 @@ pub(crate) const SEALED: MsFlags =
 pub(crate) struct Plan<'a> {
     /// Covered by a tmpfs with `files` in it.
     pub(crate) trust_dir: &'a Path,
+    /// Which directory that must be.
+    pub(crate) trust_dir_id: Option<DirectoryId>,
     /// Relative path and contents.
     pub(crate) files: Vec<(PathBuf, &'a [u8])>,
     /// Relative source and target of what is shown together.
     pub(crate) merges: Vec<(PathBuf, PathBuf)>,
     /// Relative source and target.
     pub(crate) overlays: Vec<(PathBuf, PathBuf)>,
+    /// Relative source and target of what is copied.
+    pub(crate) copies: Vec<(PathBuf, PathBuf)>,
     /// Names of files that are to stay what they are.
     pub(crate) keep: Vec<PathBuf>,
     /// What is hidden.
@@ -58,9 +69,11 @@ impl Plan<'_> {
         let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC;
         mount(NONE, "/", NONE, slave, NONE).in_step(Step::Propagation)?;
         let cover = || Step::Cover { path: self.trust_dir.to_owned() };
-        let trust = fs::canonicalize(self.trust_dir).in_step(cover())?;
+        let (held, trust) = self.hold().in_step(cover())?;
         let aliases = mount_table::aliases(&trust).in_step(cover())?;
-        mount(Some("authsome"), &trust, Some("tmpfs"), SEALED, Some("mode=0755"))
+        // Over the directory that was looked at, not over what its path may name by now.
+        let itself = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+        mount(Some("authsome"), &itself, Some("tmpfs"), SEALED, Some("mode=0755"))
             .in_step(cover())?;
         for (path, contents) in &self.files {
             write(&trust, path, contents).in_step(Step::Write { path: trust.join(path) })?;
@@ -81,6 +94,7 @@ impl Plan<'_> {
             }
         }
         let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | SEALED;
+        // Fails if the path does not lead to what was mounted.
         mount(NONE, &trust, NONE, read_only, NONE).in_step(cover())?;
 
         for alias in aliases {
@@ -97,10 +111,28 @@ impl Plan<'_> {
                 warnings.push(format!("cannot put a file over {}: {error}", target.display()));
             }
         }
+        for (source, target) in &self.copies {
+            if let Err(error) = self.copy(&trust.join(source), target, &mut covered) {
+                warnings.push(format!("cannot put a copy over {}: {error}", target.display()));
+            }
+        }
         for path in &self.hide {
             self.hide(path, &trust, &mut covered).in_step(Step::Hide { path: path.clone() })?;
         }
         Ok(warnings)
+    }
+
+    /// Takes hold of the directory that is to be covered; and its path without links.
+    fn hold(&self) -> io::Result<(fs::File, PathBuf)> {
+        let trust = fs::canonicalize(self.trust_dir)?;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let held = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&trust)?;
+        let found = held.metadata()?;
+        let id = DirectoryId { device: found.dev(), inode: found.ino() };
+        if self.trust_dir_id.is_some_and(|wanted| wanted != id) {
+            return Err(io::Error::other("another directory is in its place: it was moved"));
+        }
+        Ok((held, trust))
     }
 
     /// Pins the directories above `trust`, without which the command could move the real directory
@@ -137,11 +169,37 @@ impl Plan<'_> {
         if !metadata.is_dir() {
             return Ok(bind(&trust.join(NOTHING), &target)?);
         }
+        self.cover(&target, &metadata)
+    }
+
+    /// Covers a directory with an empty one of the same mode and owner.
+    fn cover(&self, target: &Path, metadata: &fs::Metadata) -> io::Result<()> {
         let mut options = format!("{COVER_OPTIONS},mode={:o}", metadata.mode() & 0o7777);
         if self.keep_owner {
             options.push_str(&format!(",uid={},gid={}", metadata.uid(), metadata.gid()));
         }
-        Ok(mount(Some("authsome"), &target, Some("tmpfs"), SEALED, Some(options.as_str()))?)
+        Ok(mount(Some("authsome"), target, Some("tmpfs"), SEALED, Some(options.as_str()))?)
+    }
+
+    /// Covers a directory with one that has the files of `source`, which the command may write to.
+    fn copy(
+        &self,
+        source: &Path,
+        target: &Path,
+        covered: &mut BTreeSet<PathBuf>,
+    ) -> io::Result<()> {
+        let Some((target, metadata)) = uncovered(target, covered)? else { return Ok(()) };
+        self.cover(&target, &metadata)?;
+        for entry in fs::read_dir(source)? {
+            let entry = entry?;
+            let copy = target.join(entry.file_name());
+            fs::copy(entry.path(), &copy)?;
+            fs::set_permissions(&copy, Permissions::from_mode(0o600))?;
+            if self.keep_owner {
+                chown(&copy, Some(metadata.uid()), Some(metadata.gid()))?;
+            }
+        }
+        Ok(())
     }
 }
 

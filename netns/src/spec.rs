@@ -35,18 +35,32 @@ pub struct Spec {
     /// An existing directory, covered by a fresh read-only tmpfs: what it holds on the host is out
     /// of reach inside, and `files` take its place.
     pub trust_dir: PathBuf,
+    /// Which directory `trust_dir` must be; none: whichever it is. Another one in its place is an error.
+    pub trust_dir_id: Option<DirectoryId>,
     /// Files in `trust_dir`, mode 0644.
     pub files: Vec<File>,
     /// Directories of `trust_dir` that are shown together with what they cover, read-only.
     pub merges: Vec<Overlay>,
     /// Files and directories of `trust_dir` that are put over others, read-only; after the merges.
     pub overlays: Vec<Overlay>,
+    /// Directories of `trust_dir` whose files are put over others as copies that belong to the command,
+    /// which may write to them; what it writes is lost in the end.
+    pub copies: Vec<Overlay>,
     /// Absolute names of files that the command can neither write to, nor put others in the place of:
     /// also the symbolic links on the way and the directories above. Missing ones are skipped.
     pub keep: Vec<PathBuf>,
     /// Directories covered by an empty tmpfs and files or sockets covered by an empty file. Those
     /// that are missing, or out of the caller's reach, are skipped.
     pub hide: Vec<PathBuf>,
+}
+
+/// A directory, wherever it is (stat(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryId {
+    /// The file system's device number.
+    pub device: u64,
+    /// Its inode number there.
+    pub inode: u64,
 }
 
 /// A file to be made.

@@ -142,7 +142,7 @@ impl RunGate {
         for (name, reason) in snapshot.damaged() {
             warnings.push(format!("{name} cannot be used: {reason}"));
         }
-        RunOpened { set_env: plan.set, remove_env: plan.remove, warnings }
+        RunOpened { set_env: plan.set, remove_env: plan.remove, warnings, ..RunOpened::default() }
     }
 
     /// The connection a request is for, or the verdict where there is none.

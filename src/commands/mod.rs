@@ -76,7 +76,7 @@ impl Context {
     pub fn client(&self) -> Result<Client, Error> {
         // Said here, with its line, rather than in the log of a daemon that could not start.
         self.config()?;
-        self.home.ensure()?;
+        self.home.ensure_if_present()?;
         Ok(Client::connect_or_start(&self.home)?)
     }
 

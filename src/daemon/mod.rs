@@ -9,6 +9,7 @@ mod backend;
 mod browser;
 pub mod client;
 mod dial;
+mod hold;
 mod peer;
 mod runs;
 mod server;

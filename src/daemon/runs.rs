@@ -71,6 +71,11 @@ impl Runs {
             .collect()
     }
 
+    /// Is there a run?
+    pub(super) fn any(&self) -> bool {
+        !self.open.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Tells every run that this daemon goes, so that none starts another.
     pub(super) fn tell_stopping(&self) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,6 +112,8 @@ impl OpenedRun {
         open: OpenRun,
         sender: io::Result<UnixStream>,
     ) -> Result<(Self, RunOpened), ErrorReply> {
+        // Nothing is begun beside a home that is not where the run would cover it.
+        let home = shared.hold.check(shared.runs.any())?;
         let sender = sender.map_err(|error| failed(format!("cannot serve the run: {error}")))?;
         let _ = sender.set_write_timeout(Some(EVENT_LIMIT));
         let voice = Arc::new(Voice(Mutex::new(sender)));
@@ -128,6 +135,7 @@ impl OpenedRun {
             names: Arc::new(NameTable::new(open.names)),
             dialer: Arc::new(dialer),
         });
+        let opened = RunOpened { home, ..opened };
         Ok((Self { run, handles: Vec::new(), shared: Arc::clone(shared), gate }, opened))
     }
 
@@ -137,6 +145,8 @@ impl OpenedRun {
         kinds: &[ListenerKind],
         descriptors: Vec<OwnedFd>,
     ) -> Result<(), ErrorReply> {
+        // Covered by now, and if it was moved meanwhile, then perhaps too late.
+        shared.hold.check(true)?;
         let listeners = kinds.iter().map(listener).zip(descriptors).collect();
         let handle = shared
             .workers
@@ -151,6 +161,7 @@ impl Drop for OpenedRun {
     fn drop(&mut self) {
         self.handles.clear();
         self.shared.runs.remove(&self.run.id);
+        self.shared.hold.run_ended();
         self.gate.close();
     }
 }

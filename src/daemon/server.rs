@@ -33,6 +33,7 @@ use super::{
     backend::DaemonBackend,
     browser::Browser,
     dial::{Outbound, Settings},
+    hold::{Claim, Claimed, Hold},
     peer,
     runs::Runs,
     session,
@@ -78,6 +79,8 @@ impl fmt::Debug for ServeOptions {
 /// What every client's thread shares.
 pub(super) struct Shared {
     pub(super) broker: Arc<Broker>,
+    /// The home that it all is for.
+    pub(super) hold: Hold,
     pub(super) runs: Runs,
     pub(super) workers: Workers,
     pub(super) started: Instant,
@@ -207,6 +210,8 @@ impl Server {
     /// `None` if another daemon holds the home.
     fn bind(options: &ServeOptions) -> Result<Option<Self>, ErrorReply> {
         let home = options.home.clone();
+        // Before a home is made that takes the place of another.
+        let Claimed::Ours(claim) = Claim::take(&home)? else { return Ok(None) };
         home.ensure().map_err(|error| unavailable(error.to_string(), error.hint()))?;
         let io_error = |what: &str| {
             let what = what.to_owned();
@@ -235,6 +240,7 @@ impl Server {
         raise_descriptor_limit();
         let signals = block_signals().map_err(|error| io_error("signals")(&error))?;
 
+        let hold = Hold::new(&home, claim).map_err(|error| io_error("its home")(&error))?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("control")
@@ -268,6 +274,7 @@ impl Server {
             origin: format!("http://127.0.0.1:{port}"),
             audit_log: home.audit_log(),
             broker,
+            hold,
             runs: Runs::default(),
             workers,
             started: Instant::now(),
@@ -292,10 +299,17 @@ impl Server {
     fn run(self) {
         tracing::info!(pid = std::process::id(), "serving");
         while !self.shared.is_stopping() {
-            let (client, signal) = {
+            let hold = &self.shared.hold;
+            let (client, signal, moved, claimed) = {
                 let mut descriptors = [
                     PollFd::new(&self.listener, PollFlags::IN),
                     PollFd::new(&self.signals, PollFlags::IN),
+                    PollFd::new(hold.watch(), PollFlags::IN),
+                    // Without a claim, another look at one of the others.
+                    hold.claim().map_or_else(
+                        || PollFd::new(&self.signals, PollFlags::IN),
+                        |claim| PollFd::new(claim, PollFlags::IN),
+                    ),
                 ];
                 match poll(&mut descriptors, None) {
                     Ok(_) => {}
@@ -305,10 +319,17 @@ impl Server {
                         break;
                     }
                 }
-                let [client, signal] = &descriptors;
-                (!client.revents().is_empty(), !signal.revents().is_empty())
+                descriptors.map(|descriptor| !descriptor.revents().is_empty()).into()
             };
             if signal {
+                break;
+            }
+            if moved {
+                // What cannot be put back is logged, and whoever begins a run is told.
+                let _ = hold.check(self.shared.runs.any());
+            }
+            if claimed && hold.answer(self.shared.runs.any()) {
+                tracing::info!("the home is gone");
                 break;
             }
             if client {

@@ -9,7 +9,7 @@ pub mod login;
 
 use std::{collections::BTreeMap, fmt};
 
-pub use netns::ListenerKind;
+pub use netns::{DirectoryId, ListenerKind};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -360,8 +360,10 @@ pub struct ResolveRule {
 }
 
 /// What `run` needs to go on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RunOpened {
+    /// The home that the daemon holds: what the agent must not see, whatever its path names by now.
+    pub home: DirectoryId,
     /// Variables to set in the agent's environment: placeholders.
     pub set_env: BTreeMap<String, String>,
     /// Variables to remove from it: those of every known provider that hold something else.

@@ -116,7 +116,7 @@ mod tests {
         let opened = RunOpened {
             set_env: BTreeMap::from([("OPENAI_API_KEY".to_owned(), "sk-fake".to_owned())]),
             remove_env: vec!["GROQ_API_KEY".to_owned()],
-            warnings: Vec::new(),
+            ..RunOpened::default()
         };
         let env = compose(
             &[

@@ -31,9 +31,10 @@ pub use self::{
 use crate::{
     daemon::client::Client,
     interceptor::RunCa,
+    paths::Anchor,
     protocol::{
-        ErrorKind, ErrorReply, ListenerKind, OpenRun, Request, RunCaKey, RunEvent, RunOpened,
-        RunOptions, Secret,
+        DirectoryId, ErrorKind, ErrorReply, ListenerKind, OpenRun, Request, RunCaKey, RunEvent,
+        RunOpened, RunOptions, Secret,
     },
     trust::Overlay,
 };
@@ -85,6 +86,10 @@ struct Link {
     listeners: Vec<(ListenerKind, OwnedFd)>,
     open: OpenRun,
     actor: Actor,
+    /// The home that the namespace covers.
+    home: DirectoryId,
+    /// Holds it for as long as there is no daemon that does. Not as root: the paths are the user's.
+    anchor: Option<Anchor>,
     /// The daemon was told to stop: wait for another, start none.
     stopped: bool,
 }
@@ -122,13 +127,20 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     let env = Environment { base: &plan.env, actor: &actor, run: &id }
         .compose(&opened, overlay.env.clone());
     let (hide, warnings) = hidden::paths(&actor, &plan)?;
-    let spec = spec(&id, &actor, plan, overlay, env, hide);
+    let spec =
+        Spec { trust_dir_id: Some(opened.home), ..spec(&id, &actor, plan, overlay, env, hide) };
     let (mut sandbox, prepared) =
         beginning.complete(&spec).map_err(|error| sandbox_error(&error))?;
     let warnings = [opened.warnings, warnings, prepared.warnings].concat();
     let listeners: Vec<_> =
         prepared.listeners.into_iter().map(|listener| (listener.kind, listener.fd)).collect();
-    let mut link = Link { client: Some(client), listeners, open, actor, stopped: false };
+    let anchor = match actor.credentials() {
+        None => Anchor::new(actor.home.root()).ok(),
+        Some(_) => None,
+    };
+    let home = opened.home;
+    let mut link =
+        Link { client: Some(client), listeners, open, actor, home, anchor, stopped: false };
     link.attach()?;
     let probe = sandbox.probe().map_err(|error| sandbox_error(&error))?;
     Ok(Ready { sandbox, link, probe, warnings })
@@ -163,7 +175,10 @@ impl Ready {
                 .wait_event(Some(extra))
                 .map_err(|error| GoError { code: FAILED, error: sandbox_error(&error) })?;
             match event {
-                netns::Event::Exited(status) => return Ok(status.code()),
+                netns::Event::Exited(status) => {
+                    self.link.keep_home();
+                    return Ok(status.code());
+                }
                 netns::Event::Extra => self.link.tend(),
             }
         }
@@ -222,14 +237,28 @@ impl Link {
         }
     }
 
+    /// Without a daemon there is nobody else to see that the agent moves the home away.
+    fn keep_home(&self) {
+        if let (None, Some(anchor)) = (&self.client, &self.anchor)
+            && !anchor.is_in_place()
+        {
+            // If it fails, the next daemon serves another home, and not this run.
+            let _ = anchor.put_back();
+        }
+    }
+
     fn reconnect(&mut self) -> Result<(), ErrorReply> {
+        self.keep_home();
         let client = if self.stopped {
             Client::connect(&self.actor.home)?
         } else {
             Some(Client::connect_or_start_as(&self.actor.home, self.actor.owner())?)
         };
         let Some(mut client) = client else { return Ok(()) };
-        client.call::<RunOpened>(Request::OpenRun(Box::new(self.open.clone())))?;
+        let opened: RunOpened = client.call(Request::OpenRun(Box::new(self.open.clone())))?;
+        if opened.home != self.home {
+            return Err(failed("the home is another directory than this run covers".to_owned()));
+        }
         self.client = Some(client);
         self.attach()?;
         self.stopped = false;
@@ -271,9 +300,11 @@ fn spec(
         user: actor.credentials(),
         keep: program::names(&plan.env),
         trust_dir: actor.home.root().to_owned(),
+        trust_dir_id: None,
         files,
         merges: pairs(overlay.merges),
         overlays: pairs(overlay.mounts),
+        copies: Vec::new(),
         hide,
         command: plan.command,
         env,

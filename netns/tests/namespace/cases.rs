@@ -36,6 +36,8 @@ pub(crate) const ALL: &[Case] = &[
     ("init_cannot_be_read_or_killed", init_is_safe),
     ("what_is_hidden_stays_hidden_even_nested", hidden),
     ("the_trust_directory_is_read_only", read_only),
+    ("another_directory_in_the_trust_directorys_place_is_an_error", replaced),
+    ("a_copy_can_be_written_to_and_is_forgotten", copied),
     ("overlays_are_in_place", overlays),
     ("a_merged_directory_shows_both", merged),
     ("what_is_kept_stays_under_all_its_names", kept),
@@ -224,6 +226,25 @@ fn read_only(scene: &Scene) {
     );
     let expected = "1\nfrom the run\n";
     assert_eq!(scene.script(&[], &script), expected);
+}
+
+fn replaced(scene: &Scene) {
+    let trust = scene.path("trust");
+    assert_eq!(scene.run(&["--trust-is", &trust], &["true"]).status.code(), Some(0));
+    let output = scene.run(&["--trust-is", "/"], &["true"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("it was moved"));
+}
+
+fn copied(scene: &Scene) {
+    let target = scene.path("database");
+    fs::create_dir_all(&target).unwrap();
+    fs::File::create(format!("{target}/theirs")).unwrap();
+    scene.give("database");
+    let script = format!("ls {target}; cat {target}/ours; echo x > {target}/ours; cat {target}/*");
+    assert_eq!(scene.script(&["--copy", &target], &script), "ours\nfrom the run\nx\n");
+    let left = fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["theirs"]);
 }
 
 fn overlays(scene: &Scene) {

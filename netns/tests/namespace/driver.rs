@@ -5,13 +5,15 @@ use std::{
     ffi::OsString,
     io::{self, Write},
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::fs::MetadataExt},
     path::PathBuf,
     process::ExitCode,
     thread,
 };
 
-use netns::{Credentials, Event, File, Listener, ListenerKind, Network, Overlay, Sandbox, Spec};
+use netns::{
+    Credentials, DirectoryId, Event, File, Listener, ListenerKind, Network, Overlay, Sandbox, Spec,
+};
 use nix::sys::socket::{getsockopt, sockopt};
 
 const RUN_ID: &str = "00000000000000ff";
@@ -81,6 +83,10 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Arguments {
             "--host-port" => network.host_ports.push(number(value())),
             "--port" => network.tcp_ports.push(number(value())),
             "--trust" => spec.trust_dir = value().into(),
+            "--trust-is" => {
+                let found = std::fs::metadata(value()).unwrap();
+                spec.trust_dir_id = Some(DirectoryId { device: found.dev(), inode: found.ino() });
+            }
             "--cwd" => spec.cwd = value().into(),
             "--hide" => spec.hide.push(value().into()),
             "--keep" => spec.keep.push(value().into()),
@@ -91,6 +97,12 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Arguments {
             "--overlay" => {
                 let source = PathBuf::from("bundle.pem");
                 spec.overlays.push(Overlay { source, target: value().into() });
+            }
+            "--copy" => {
+                let directory = PathBuf::from("copied");
+                let path = directory.join("ours");
+                spec.files.push(File { path, contents: b"from the run\n".to_vec() });
+                spec.copies.push(Overlay { source: directory, target: value().into() });
             }
             "--merge" => {
                 let directory = PathBuf::from("merged");

@@ -96,7 +96,7 @@ fn home(context: &Context) -> Finding {
     let checked = match context.actor.owner() {
         Some(owner) if context.home.root().exists() => context.home.check(owner.uid),
         Some(_) => Ok(()),
-        None => context.home.ensure(),
+        None => context.home.ensure_if_present(),
     };
     match checked {
         Ok(()) => Finding::ok("home", context.home.root().display().to_string()),

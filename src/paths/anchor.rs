@@ -1,0 +1,232 @@
+//! Holds on to a directory, wherever it is moved.
+//!
+//! A path says where something was; a descriptor says what it is. An [`Anchor`] has both for a
+//! directory and for those above it, can tell when they have come apart, and can bring them together
+//! again. It knows nothing of why that matters.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::fs::{MetadataExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, OFlags, RenameFlags, inotify, renameat_with},
+    io::Errno,
+};
+
+/// How often a directory that is moved while it is put back is put back.
+const ATTEMPTS: usize = 8;
+
+/// A directory with its path.
+#[derive(Debug)]
+pub struct Anchor {
+    /// As it is asked for; links in it are followed.
+    path: PathBuf,
+    /// The directories above it and itself, from the top, at their places without links.
+    held: Vec<Held>,
+    number: (u64, u64),
+}
+
+#[derive(Debug)]
+struct Held {
+    place: PathBuf,
+    directory: File,
+}
+
+impl Anchor {
+    /// Takes hold of the directory that is at `path` now.
+    ///
+    /// # Errors
+    /// If there is none, or it is out of reach.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        let place = path.canonicalize()?;
+        let mut held = Vec::new();
+        for at in place.ancestors().filter(|at| at.parent().is_some()) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+            let directory =
+                OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(at)?;
+            held.push(Held { place: at.to_owned(), directory });
+        }
+        let number = match held.first() {
+            Some(held) => number(&held.directory.metadata()?),
+            None => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        held.reverse();
+        let anchor = Self { path: path.to_owned(), held, number };
+        if anchor.is_in_place() { Ok(anchor) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// Device and inode number of the directory (stat(2)): as long as it is held, no other has them.
+    #[must_use]
+    pub fn number(&self) -> (u64, u64) {
+        self.number
+    }
+
+    /// Does the path still lead to the directory?
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| number(&found) == self.number)
+    }
+
+    /// Does the directory exist no more?
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        let last = self.held.last();
+        last.is_some_and(|held| held.directory.metadata().is_ok_and(|found| found.nlink() == 0))
+    }
+
+    /// Where the directory is now.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub fn place(&self) -> io::Result<PathBuf> {
+        self.held.last().map_or_else(|| Err(io::ErrorKind::NotFound.into()), Held::now)
+    }
+
+    /// Moves back whatever of the directory and those above it has been moved. What lies at its place
+    /// goes where it was: nothing is lost.
+    ///
+    /// # Errors
+    /// If it is not in its place in the end.
+    pub fn put_back(&self) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for _ in 0..ATTEMPTS {
+            outcome = self.held.iter().try_for_each(Held::put_back);
+            if self.is_in_place() {
+                return Ok(());
+            }
+        }
+        outcome?;
+        Err(io::Error::other("something else is there"))
+    }
+
+    /// A descriptor that becomes readable when the directory or one above it is moved (inotify(7)).
+    ///
+    /// # Errors
+    /// If the directory itself cannot be watched.
+    pub fn watch(&self) -> io::Result<OwnedFd> {
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+        for (above, held) in self.held.iter().rev().enumerate() {
+            // By the descriptor, not by what may be at its place now.
+            let flags = inotify::WatchFlags::MOVE_SELF;
+            match inotify::add_watch(&watch, held.itself(), flags) {
+                // One above that we may not read; its move is noticed later.
+                Err(Errno::ACCESS) if above > 0 => {}
+                other => drop(other?),
+            }
+        }
+        Ok(watch)
+    }
+}
+
+impl Held {
+    fn itself(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.directory.as_fd().as_raw_fd()).into()
+    }
+
+    fn now(&self) -> io::Result<PathBuf> {
+        fs::read_link(self.itself())
+    }
+
+    fn put_back(&self) -> io::Result<()> {
+        let own = number(&self.directory.metadata()?);
+        if fs::symlink_metadata(&self.place).is_ok_and(|found| number(&found) == own) {
+            return Ok(());
+        }
+        let now = self.now()?;
+        match renameat_with(CWD, &now, CWD, &self.place, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {
+                Ok(renameat_with(CWD, &now, CWD, &self.place, RenameFlags::EXCHANGE)?)
+            }
+            // A file system without these flags, such as NFS; then only an empty place is taken.
+            Err(Errno::INVAL | Errno::NOSYS) => fs::rename(&now, &self.place),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// Reads what a watch has to say, so that it is not readable until there is more.
+pub fn drain_watch(watch: &OwnedFd) {
+    let mut buffer = [0_u8; 4096];
+    while rustix::io::read(watch, &mut buffer).is_ok_and(|count| count > 0) {}
+}
+
+fn number(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scene() -> (tempfile::TempDir, PathBuf, Anchor) {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("above/home");
+        fs::create_dir_all(&path).unwrap();
+        crate::paths::write_private(&path.join("key"), b"1").unwrap();
+        let anchor = Anchor::new(&path).unwrap();
+        (root, path, anchor)
+    }
+
+    #[test]
+    fn a_moved_directory_is_found_and_put_back() {
+        let (root, path, anchor) = scene();
+        let (watch, away) = (anchor.watch().unwrap(), root.path().join("away"));
+        assert!(anchor.is_in_place());
+
+        fs::rename(&path, &away).unwrap();
+
+        assert!(!anchor.is_in_place());
+        assert_eq!(anchor.place().unwrap(), away.canonicalize().unwrap());
+        assert!(rustix::io::read(&watch, &mut [0_u8; 256]).unwrap() > 0);
+        anchor.put_back().unwrap();
+        assert!(path.join("key").exists() && !away.exists());
+    }
+
+    #[test]
+    fn what_took_its_place_changes_places_with_it() {
+        let (root, path, anchor) = scene();
+        let away = root.path().join("away");
+        fs::rename(&path, &away).unwrap();
+        fs::create_dir(&path).unwrap();
+        crate::paths::write_private(&path.join("decoy"), b"2").unwrap();
+        assert!(!anchor.is_in_place());
+
+        anchor.put_back().unwrap();
+
+        assert!(path.join("key").exists() && away.join("decoy").exists());
+    }
+
+    #[test]
+    fn a_directory_above_is_put_back_too() {
+        let (root, path, anchor) = scene();
+        fs::rename(root.path().join("above"), root.path().join("elsewhere")).unwrap();
+        fs::rename(root.path().join("elsewhere/home"), root.path().join("home")).unwrap();
+
+        anchor.put_back().unwrap();
+
+        assert!(path.join("key").exists());
+    }
+
+    #[test]
+    fn one_that_cannot_be_put_back_is_an_error_and_one_that_is_gone_is_known() {
+        let (root, path, anchor) = scene();
+        fs::remove_dir_all(&path).unwrap();
+        assert!(anchor.is_deleted() && anchor.put_back().is_err());
+        drop(root);
+    }
+
+    #[test]
+    fn a_link_that_leads_to_it_is_as_good_as_its_place() {
+        let (root, path, anchor) = scene();
+        let away = root.path().join("away");
+        fs::rename(&path, &away).unwrap();
+        std::os::unix::fs::symlink(&away, &path).unwrap();
+        assert!(anchor.is_in_place());
+    }
+}
