@@ -15,5 +15,6 @@ mod lifecycle;
 mod moved;
 mod oauth;
 mod run;
+mod sudo;
 mod support;
 mod terminal;

@@ -116,12 +116,11 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
     if let Command::Completions(args) = &cli.command {
         return completions::completions(args, output).map(|()| ExitCode::SUCCESS);
     }
-    // What builds a namespace can do so as root, for the user behind sudo.
-    let actor = if matches!(cli.command, Command::Run(_) | Command::Doctor(_)) {
-        Actor::resolve(&env::vars_os().collect())?
-    } else {
-        Actor::caller(Home::resolve(|name| env::var_os(name))?)
-    };
+    let actor = Actor::resolve(&env::vars_os().collect())?;
+    // What builds a namespace can do so as root, for the user behind sudo. All else the user does.
+    if !matches!(cli.command, Command::Run(_) | Command::Doctor(_)) {
+        actor.become_user()?;
+    }
     let context = Context { home: actor.home.clone(), actor, output, verbose: cli.global.verbose };
     let context = &context;
     match cli.command {

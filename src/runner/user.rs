@@ -1,18 +1,24 @@
-//! Who a run acts for: the caller, or, under sudo, the user who called it.
+//! Whom a command acts for: the caller, or, under sudo, the user who called it.
 
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
+    os::unix::process::CommandExt,
     path::PathBuf,
+    process::Command,
 };
 
-use nix::unistd::{Gid, Uid, User, getgrouplist};
+use nix::unistd::{Gid, Uid, User, getgrouplist, setgroups, setresgid, setresuid};
 
 use crate::{
     daemon::client::Owner,
     paths::Home,
     protocol::{ErrorKind, ErrorReply},
 };
+
+/// Variables that, where sudo lets them through, may name root's directories.
+const ROOTS_OWN: [&str; 5] =
+    ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"];
 
 /// The user a run acts for, and where their things lie.
 #[derive(Clone, Debug)]
@@ -59,6 +65,38 @@ impl Actor {
             Home::for_user(&user.dir, |name| variable(name).filter(|_| name == "AUTHSOME_HOME"))
                 .map_err(|error| home_error(&error))?;
         Ok(Self { home, sudo: Some(SudoUser::new(user)) })
+    }
+
+    /// Behind sudo, goes on as the user from the start, with this program executed anew: what the
+    /// command then makes is theirs, and it speaks to their daemon as they would. Returns if there is
+    /// nothing to give up.
+    ///
+    /// # Errors
+    /// The rights could not be given up.
+    pub fn become_user(&self) -> Result<(), ErrorReply> {
+        let Some(user) = &self.sudo else { return Ok(()) };
+        let failed = |error: &dyn std::fmt::Display| ErrorReply {
+            kind: ErrorKind::Failed,
+            message: format!("cannot go on as {}, who called sudo: {error}", user.owner.name),
+            hint: Some("run it without sudo".to_owned()),
+        };
+        let (uid, gid) = (Uid::from_raw(user.owner.uid), Gid::from_raw(user.owner.gid));
+        let groups: Vec<_> = user.groups.iter().copied().map(Gid::from_raw).collect();
+        setgroups(&groups)
+            .and_then(|()| setresgid(gid, gid, gid))
+            .and_then(|()| setresuid(uid, uid, uid))
+            .map_err(|error| failed(&error))?;
+        let mut args = std::env::args_os();
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(args.next().unwrap_or_default()).args(args).envs(self.variables());
+        for name in ROOTS_OWN {
+            command.env_remove(name);
+        }
+        let runtime = PathBuf::from(format!("/run/user/{uid}"));
+        if runtime.is_dir() {
+            command.env("XDG_RUNTIME_DIR", runtime);
+        }
+        Err(failed(&command.exec()))
     }
 
     /// Whose the daemon must be, if not the caller's.
