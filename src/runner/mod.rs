@@ -31,12 +31,12 @@ pub use self::{
 use crate::{
     daemon::client::Client,
     interceptor::RunCa,
-    paths::Anchor,
+    paths::{self, Anchor},
     protocol::{
         DirectoryId, ErrorKind, ErrorReply, ListenerKind, OpenRun, Request, RunCaKey, RunEvent,
         RunOpened, RunOptions, Secret,
     },
-    trust::Overlay,
+    trust::{self, Overlay},
 };
 
 /// TCP ports that always have a listener of their own: 443 because it is what this is about, 80 so
@@ -123,7 +123,13 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     let opened: RunOpened = client.call(Request::OpenRun(Box::new(open.clone())))?;
 
     let program = plan.command.first().map(Path::new);
-    let overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &plan.env, program);
+    let mut seen = plan.env.clone();
+    seen.extend(actor.variables().into_iter().map(|(name, value)| (name.into(), value)));
+    if let (None, Some(missing)) = (actor.credentials(), trust::missing_directory(&seen)) {
+        // Where it cannot be made, browsers will say that they do not trust the run.
+        let _ = paths::create_private_dir(&missing);
+    }
+    let overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &seen, program);
     let env = Environment { base: &plan.env, actor: &actor, run: &id }
         .compose(&opened, overlay.env.clone());
     let (hide, warnings) = hidden::paths(&actor, &plan)?;
@@ -304,7 +310,7 @@ fn spec(
         files,
         merges: pairs(overlay.merges),
         overlays: pairs(overlay.mounts),
-        copies: Vec::new(),
+        copies: pairs(overlay.copies),
         hide,
         command: plan.command,
         env,

@@ -11,6 +11,7 @@
 
 mod bundle;
 mod java;
+mod nss;
 mod python;
 
 use std::{
@@ -27,6 +28,8 @@ const BUNDLE: &str = "trust/ca-bundle.pem";
 const EXTRA: &str = "trust/authsome-ca.pem";
 /// Name of the Java key store.
 const JAVA: &str = "trust/cacerts.jks";
+/// Names of the directories with copies of NSS databases begin like this.
+const NSS: &str = "trust/nss";
 /// Name of the directory that is added to a hashed directory (`openssl rehash`).
 const HASHED: &str = "trust/certs";
 
@@ -72,8 +75,18 @@ pub struct Overlay {
     pub merges: Vec<(PathBuf, PathBuf)>,
     /// What covers what: relative to the trust directory, and the covered path.
     pub mounts: Vec<(PathBuf, PathBuf)>,
+    /// Directories that are shown in the place of others, to be written to and forgotten: relative to
+    /// the trust directory, and the other.
+    pub copies: Vec<(PathBuf, PathBuf)>,
     /// Variables for the agent.
     pub env: BTreeMap<String, OsString>,
+}
+
+/// A directory that must exist, empty, for browsers to be made to trust a run; none if it does, or
+/// there are no browsers. The only thing that a run may leave behind.
+#[must_use]
+pub fn missing_directory(env: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
+    nss::missing(env)
 }
 
 impl Overlay {
@@ -106,6 +119,7 @@ impl Overlay {
         overlay.files.push((BUNDLE.into(), merged.into_bytes()));
         overlay.files.push((EXTRA.into(), extra.into_bytes()));
         overlay.hashed_directory(ca);
+        overlay.nss_databases(ca, env);
         overlay.variables(directory);
         overlay
     }
@@ -128,6 +142,15 @@ impl Overlay {
         let Ok(target) = target.canonicalize() else { return };
         if !self.mounts.iter().any(|(_, known)| *known == target) {
             self.mounts.push((source.into(), target));
+        }
+    }
+
+    fn nss_databases(&mut self, ca: &str, env: &BTreeMap<OsString, OsString>) {
+        for (number, directory) in nss::directories(env).into_iter().enumerate() {
+            let Some(files) = nss::copy(&directory, ca) else { continue };
+            let own = PathBuf::from(format!("{NSS}{number}"));
+            self.files.extend(files.into_iter().map(|(name, bytes)| (own.join(name), bytes)));
+            self.copies.push((own, directory));
         }
     }
 
