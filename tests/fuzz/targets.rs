@@ -1,7 +1,11 @@
 //! What is fuzzed: functions that take whatever bytes there are, and check what must hold for all of
 //! them. libFuzzer calls them through `fuzz_targets/`, the gate through `mod.rs`.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    sync::{Arc, LazyLock},
+};
 
 use authsome::{
     gate::Change,
@@ -13,7 +17,10 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Request};
 use secrecy::SecretString;
-use tokio::io::AsyncReadExt as _;
+use tokio::{
+    io::AsyncReadExt as _,
+    runtime::{Builder, Runtime},
+};
 
 const SECRET: &str = "sk-live-0123456789abcdefghij";
 const PLACEHOLDER: &str = "sk-fake-aaaaaaaaaaaaaaaaaaaa";
@@ -42,6 +49,10 @@ pub(crate) fn strict(data: &[u8]) {
 
 /// What comes out of the framer until it ends, fails or waits.
 fn delivered(pieces: &[&[u8]]) -> Vec<u8> {
+    // Nobody waits; but the framer has a timer for a head that does not end.
+    static TIME: LazyLock<Runtime> =
+        LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
+    let _in_runtime = TIME.enter();
     let (near, mut far) = tokio::io::duplex(1 << 20);
     let mut framed = StrictHttp1::new(near, Box::new(|_| {}));
     let mut seen = Vec::new();
