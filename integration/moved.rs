@@ -89,10 +89,10 @@ print('moved')";
 }
 
 #[test]
-fn where_it_cannot_be_put_back_no_run_begins_until_it_is() {
+fn a_directory_that_nobody_may_enter_does_not_keep_it_away() {
     let scene = Scene::connected();
     let daemon = scene.daemon_pid();
-    // A directory that its owner may not look into; an agent with capabilities over it may.
+    // Not even its owner; an agent with capabilities over it may.
     let script = "
 os.mkdir('cage', dir_fd=above)
 cage = os.open('cage', os.O_PATH, dir_fd=above)
@@ -100,22 +100,35 @@ os.chmod('cage', 0, dir_fd=above)
 rename(name, 'home', to=cage)
 print('moved')";
     assert_eq!(attack(&scene, script).success(), "moved\n");
+    assert_in_place(&scene, daemon);
+}
+
+#[test]
+fn where_it_cannot_be_put_back_no_run_begins_until_it_is() {
+    let scene = Scene::new();
+    let shell = |script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        scene.as_user(&mut shell);
+        let done = shell.args(["-c", script]).current_dir(scene.directory.path()).status();
+        assert!(done.unwrap().success());
+    };
+    // A link that leads to it, which an agent can replace without stepping anywhere.
+    shell("mkdir -m 700 real && ln -s real authsome");
+    scene.login("openai", KEY);
+    let daemon = scene.daemon_pid();
+    let replace = "cd \"$(dirname \"$AUTHSOME_HOME\")\" && rm authsome && mkdir -m 700 authsome";
+    scene.run(["sh", "-c", replace]).success();
 
     let witness = scene.user_home().join("ran");
     let refused = scene.run(["touch", witness.to_str().unwrap()]).run();
     let said = text(&refused.stderr);
     assert_eq!(refused.status.code(), Some(125), "{said}");
-    assert!(said.contains("the home was moved: ") && said.contains("/cage/home"), "{said}");
+    assert!(said.contains("the home was moved: ") && said.contains("/real"), "{said}");
     assert!(said.contains("hint: "), "{said}");
     assert!(!witness.exists());
     assert_eq!(scene.authsome(["list"]).run().status.code(), Some(5));
-    assert!(!scene.home().exists(), "no other home takes its place");
 
-    let cage = scene.directory.path().join("cage");
-    let mend = format!("chmod 700 {0} && mv {0}/home {1}", cage.display(), scene.home().display());
-    let mut shell = std::process::Command::new("sh");
-    scene.as_user(&mut shell);
-    assert!(shell.args(["-c", &mend]).status().unwrap().success());
+    shell("rmdir authsome && ln -s real authsome");
     assert_in_place(&scene, daemon);
 }
 

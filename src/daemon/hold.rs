@@ -242,11 +242,22 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
-            let root = tempfile::tempdir().unwrap();
+            Self::at(tempfile::tempdir().unwrap())
+        }
+
+        fn at(root: tempfile::TempDir) -> Self {
             let home = home(root.path());
             home.ensure().unwrap();
             let Claimed::Ours(claim) = Claim::take(&home).unwrap() else { panic!("taken") };
             Self { hold: Hold::new(&home, claim).unwrap(), root }
+        }
+
+        /// With a link in the home's place.
+        fn linked() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            crate::paths::create_private_dir(&root.path().join("real")).unwrap();
+            std::os::unix::fs::symlink("real", root.path().join("home")).unwrap();
+            Self::at(root)
         }
 
         fn move_away(&self) {
@@ -303,15 +314,11 @@ mod tests {
 
     #[test]
     fn a_second_daemon_learns_that_an_agent_took_the_home_away() {
-        let scene = Scene::new();
-        scene.move_away();
-        // In the way of putting it back, and not to be exchanged either.
-        let away = scene.root.path().join("away");
-        fs::create_dir(scene.root.path().join("deep")).unwrap();
-        fs::rename(&away, scene.root.path().join("deep/away")).unwrap();
-        let outer = scene.root.path().join("home");
-        fs::create_dir(&outer).unwrap();
-        fs::rename(scene.root.path().join("deep"), outer.join("deep")).unwrap();
+        let scene = Scene::linked();
+        // What leads to it is a link, which is not ours to make again.
+        let path = scene.root.path().join("home");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
         assert!(scene.hold.check(true).is_err());
         let (second, leaves) = scene.second(false);
         assert!(second.unwrap_err().message.contains("the home was moved"));

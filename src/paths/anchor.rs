@@ -5,17 +5,18 @@
 //! again. It knows nothing of why that matters.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    ffi::OsString,
+    fs::{self, File, Metadata, OpenOptions, Permissions},
     io,
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
-        unix::fs::{MetadataExt, OpenOptionsExt},
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{CWD, OFlags, RenameFlags, inotify, renameat_with},
+    fs::{AtFlags, OFlags, RenameFlags, inotify, renameat, renameat_with, statat},
     io::Errno,
 };
 
@@ -96,13 +97,19 @@ impl Anchor {
     pub fn put_back(&self) -> io::Result<()> {
         let mut outcome = Ok(());
         for _ in 0..ATTEMPTS {
-            outcome = self.held.iter().try_for_each(Held::put_back);
+            outcome = self.put_back_once();
             if self.is_in_place() {
                 return Ok(());
             }
         }
         outcome?;
         Err(io::Error::other("something else is there"))
+    }
+
+    fn put_back_once(&self) -> io::Result<()> {
+        let root = open_directory(Path::new("/"))?;
+        let above = std::iter::once(&root).chain(self.held.iter().map(|held| &held.directory));
+        self.held.iter().zip(above).try_for_each(|(held, above)| held.put_back(above))
     }
 
     /// A descriptor that becomes readable when the directory or one above it is moved (inotify(7)).
@@ -133,21 +140,56 @@ impl Held {
         fs::read_link(self.itself())
     }
 
-    fn put_back(&self) -> io::Result<()> {
+    /// `above` is the directory that it belongs into. All is done by descriptors: neither what its path
+    /// has become nor a directory on the way that cannot be entered keeps us from it.
+    fn put_back(&self, above: &File) -> io::Result<()> {
+        let Some(name) = self.place.file_name() else { return Ok(()) };
         let own = number(&self.directory.metadata()?);
-        if fs::symlink_metadata(&self.place).is_ok_and(|found| number(&found) == own) {
-            return Ok(());
+        match statat(above, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if (found.st_dev, found.st_ino) == own => return Ok(()),
+            Err(Errno::ACCESS) => make_enterable(above)?,
+            Ok(_) | Err(_) => {}
         }
+        let from = open_directory(&self.itself().join(".."))?;
         let now = self.now()?;
-        match renameat_with(CWD, &now, CWD, &self.place, RenameFlags::NOREPLACE) {
-            Err(Errno::EXIST) => {
-                Ok(renameat_with(CWD, &now, CWD, &self.place, RenameFlags::EXCHANGE)?)
+        let Some(now) = now.file_name() else { return Err(io::ErrorKind::NotFound.into()) };
+        match renameat_with(&from, now, above, name, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            // A directory of the user's that they may not enter or write to.
+            Err(Errno::ACCESS) => {
+                make_enterable(&from)?;
+                make_enterable(above)?;
+                return Err(io::ErrorKind::PermissionDenied.into());
             }
             // A file system without these flags, such as NFS; then only an empty place is taken.
-            Err(Errno::INVAL | Errno::NOSYS) => fs::rename(&now, &self.place),
+            Err(Errno::INVAL | Errno::NOSYS) => return Ok(renameat(&from, now, above, name)?),
+            other => return Ok(other?),
+        }
+        match renameat_with(&from, now, above, name, RenameFlags::EXCHANGE) {
+            // What is at its place has it inside: out of that first.
+            Err(Errno::INVAL) => {
+                let mut beside = OsString::from(".");
+                beside.push(name);
+                beside.push(format!("-{:x}", own.1));
+                renameat_with(&from, now, above, &beside, RenameFlags::NOREPLACE)?;
+                Ok(renameat_with(above, &beside, above, name, RenameFlags::EXCHANGE)?)
+            }
             other => Ok(other?),
         }
     }
+}
+
+/// A directory to look things up in.
+fn open_directory(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::PATH | OFlags::DIRECTORY).bits();
+    OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
+}
+
+/// Lets the owner of a directory, whom we must be, enter it and write to it.
+fn make_enterable(directory: &File) -> io::Result<()> {
+    let mode = directory.metadata()?.mode() | 0o700;
+    let itself = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
+    fs::set_permissions(itself, Permissions::from_mode(mode & 0o7777))
 }
 
 /// Reads what a watch has to say, so that it is not readable until there is more.
@@ -200,6 +242,23 @@ mod tests {
         anchor.put_back().unwrap();
 
         assert!(path.join("key").exists() && away.join("decoy").exists());
+    }
+
+    #[test]
+    fn neither_a_closed_directory_nor_a_decoy_round_it_keeps_it_away() {
+        let (root, path, anchor) = scene();
+        let (cage, away) = (root.path().join("cage"), root.path().join("away"));
+        fs::create_dir(&cage).unwrap();
+        fs::rename(&path, cage.join("home")).unwrap();
+        fs::set_permissions(&cage, Permissions::from_mode(0o000)).unwrap();
+        anchor.put_back().unwrap();
+        assert!(path.join("key").exists());
+
+        fs::rename(&path, &away).unwrap();
+        fs::create_dir_all(path.join("inner")).unwrap();
+        fs::rename(&away, path.join("inner/home")).unwrap();
+        anchor.put_back().unwrap();
+        assert!(path.join("key").exists());
     }
 
     #[test]
