@@ -82,16 +82,21 @@ fn a_shell_inside_has_job_control() {
     terminal.run("env PS1='inner> ' bash --norc --noprofile");
     terminal.expect("inner>");
     assert!(!terminal.screen().contains("no job control"), "{}", terminal.screen());
-    // Ctrl-C ends the shell's child and not the shell.
-    terminal.line("sleep 1000");
+    // Ctrl-C ends the shell's child and not the shell. Keys that come before the child is there would
+    // be the shell's own, so it says that it is.
+    terminal.line("sh -c 'echo be''gun; exec sleep 1000'");
+    terminal.expect("begun");
     terminal.keys(&["C-c"]);
     terminal.line("echo interrupted $?");
     terminal.expect("interrupted 130");
     // Ctrl-Z stops it, and fg continues it.
-    terminal.line("sleep 1001");
+    let child = "trap \"echo resu\"\"med\" CONT; echo run\"\"ning; while :; do sleep 0.2; done";
+    terminal.line(&format!("bash -c '{child}'"));
+    terminal.expect("running");
     terminal.keys(&["C-z"]);
     terminal.expect("Stopped");
     terminal.line("jobs; fg");
+    terminal.expect("resumed");
     terminal.keys(&["C-c"]);
     terminal.line("echo again $?");
     terminal.expect("again 130");
@@ -99,7 +104,8 @@ fn a_shell_inside_has_job_control() {
     terminal.line("echo status $?");
     terminal.expect("status 7");
     // The terminal is the outer shell's again.
-    terminal.line("cat");
+    terminal.line("sh -c 'echo wai''ting; exec cat'");
+    terminal.expect("waiting");
     terminal.keys(&["C-c"]);
     terminal.line("echo outer $?");
     terminal.expect("outer 130");
