@@ -26,10 +26,8 @@ fn value(vault: &SledVault, key: &str) -> Option<Vec<u8>> {
 }
 
 /// Puts, replaces and deletes for ever, saying after each operation that it was acknowledged.
-#[test]
-#[ignore = "run by what_was_acknowledged_survives_sigkill"]
-fn writer_to_be_killed() {
-    let vault = open(&child::dir()).unwrap();
+fn writer_to_be_killed(dir: &Path) {
+    let vault = open(dir).unwrap();
     let mut out = std::io::stdout();
     let first = vault.list("n/").unwrap().len();
     for n in first.. {
@@ -45,11 +43,14 @@ fn writer_to_be_killed() {
 
 #[test]
 fn what_was_acknowledged_survives_sigkill() {
+    if let Some(dir) = child::dir() {
+        return writer_to_be_killed(&dir);
+    }
     let dir = tempfile::tempdir().unwrap();
     let mut puts = BTreeMap::new();
     let mut count = None;
     for round in 0..6_u64 {
-        let mut writer = child::start("vault::writer_to_be_killed", dir.path());
+        let mut writer = child::start("vault::what_was_acknowledged_survives_sigkill", dir.path());
         let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
         let stop = 1 + RandomState::new().hash_one(round) % 60;
         let mut seen = 0;
@@ -81,10 +82,8 @@ fn what_was_acknowledged_survives_sigkill() {
     assert!(!puts.is_empty());
 }
 
-#[test]
-#[ignore = "run by a_vault_another_process_has_names_that_process"]
-fn holder() {
-    let _vault = open(&child::dir()).unwrap();
+fn holder(dir: &Path) {
+    let _vault = open(dir).unwrap();
     writeln!(std::io::stdout(), "open").unwrap();
     let _ = std::io::stdin().read_line(&mut String::new());
     loop {
@@ -94,8 +93,12 @@ fn holder() {
 
 #[test]
 fn a_vault_another_process_has_names_that_process() {
+    if let Some(dir) = child::dir() {
+        return holder(&dir);
+    }
     let dir = tempfile::tempdir().unwrap();
-    let mut holder = child::start("vault::holder", dir.path());
+    let mut holder =
+        child::start("vault::a_vault_another_process_has_names_that_process", dir.path());
     let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().ends_with("open")));
     let error = open(dir.path()).unwrap_err();
@@ -105,17 +108,19 @@ fn a_vault_another_process_has_names_that_process() {
     open(dir.path()).unwrap();
 }
 
-#[test]
-#[ignore = "run by with_the_private_umask_every_file_is_the_owners_alone"]
-fn opener_with_private_umask() {
+fn opener_with_private_umask(dir: &Path) {
     paths::private_umask();
-    open(&child::dir()).unwrap().put("a", &[7; vault::VALUE_MAX]).unwrap();
+    open(dir).unwrap().put("a", &[7; vault::VALUE_MAX]).unwrap();
 }
 
 #[test]
 fn with_the_private_umask_every_file_is_the_owners_alone() {
+    if let Some(dir) = child::dir() {
+        return opener_with_private_umask(&dir);
+    }
     let dir = tempfile::tempdir().unwrap();
-    let mut opener = child::start("vault::opener_with_private_umask", dir.path());
+    let mut opener =
+        child::start("vault::with_the_private_umask_every_file_is_the_owners_alone", dir.path());
     assert!(opener.wait().unwrap().success());
     let mut files = vec![dir.path().join("vault"), dir.path().join("master.key")];
     let mut seen = 0;
@@ -139,55 +144,63 @@ fn under_any_umask_the_directory_keeps_others_out() {
     assert_eq!(mode & 0o777, 0o700);
 }
 
-#[test]
-#[ignore = "run by a_full_disk_refuses_writes_and_loses_nothing"]
-fn writer_on_a_full_disk() {
-    let dir = child::dir();
-    let vault = open(&dir).unwrap();
+fn writer_on_a_full_disk(dir: &Path) {
+    let vault = open(dir).unwrap();
     vault.put("kept", b"1").unwrap();
     vault.put("doomed", b"2").unwrap();
-    let filler = child::fill(&dir);
+    let filler = child::fill(dir);
     let error = vault.put("kept", b"lost").unwrap_err();
     assert!(matches!(error, Error::Full { .. }), "{error}");
     assert!(error.hint().unwrap().contains("vault"));
     assert_eq!(value(&vault, "kept").unwrap(), b"1");
     drop(vault);
     // Opening writes a snapshot: without room it fails, and harms nothing.
-    let error = open(&dir).unwrap_err();
+    let error = open(dir).unwrap_err();
     assert!(matches!(error, Error::Full { .. }), "{error:?}");
     fs::remove_file(filler).unwrap();
-    let vault = open(&dir).unwrap();
+    let vault = open(dir).unwrap();
     assert_eq!(value(&vault, "kept").unwrap(), b"1");
     vault.put("kept", b"3").unwrap();
     assert!(vault.delete("doomed").unwrap());
     drop(vault);
-    let vault = open(&dir).unwrap();
+    let vault = open(dir).unwrap();
     assert_eq!(vault.list("").unwrap(), ["kept"]);
     assert_eq!(value(&vault, "kept").unwrap(), b"3");
 }
 
 #[test]
 fn a_full_disk_refuses_writes_and_loses_nothing() {
+    if let Some(dir) = child::dir() {
+        return writer_on_a_full_disk(&dir);
+    }
     let dir = tempfile::tempdir().unwrap();
-    child::run_on_small_disk("vault::writer_on_a_full_disk", dir.path(), "4m");
+    child::run_on_small_disk(
+        "vault::a_full_disk_refuses_writes_and_loses_nothing",
+        dir.path(),
+        "4m",
+    );
 }
 
-#[test]
-#[ignore = "run by a_disk_full_from_the_start_is_said_to_be_full"]
-fn opener_on_a_full_disk() {
-    let dir = child::dir();
+fn opener_on_a_full_disk(dir: &Path) {
     paths::write_private(&dir.join("master.key"), "ab".repeat(32).as_bytes()).unwrap();
-    let filler = child::fill(&dir);
-    let error = open(&dir).unwrap_err();
+    let filler = child::fill(dir);
+    let error = open(dir).unwrap_err();
     assert!(matches!(error, Error::Full { .. } | Error::Path(_)), "{error}");
     fs::remove_file(filler).unwrap();
-    open(&dir).unwrap();
+    open(dir).unwrap();
 }
 
 #[test]
 fn a_disk_full_from_the_start_is_said_to_be_full() {
+    if let Some(dir) = child::dir() {
+        return opener_on_a_full_disk(&dir);
+    }
     let dir = tempfile::tempdir().unwrap();
-    child::run_on_small_disk("vault::opener_on_a_full_disk", dir.path(), "4m");
+    child::run_on_small_disk(
+        "vault::a_disk_full_from_the_start_is_said_to_be_full",
+        dir.path(),
+        "4m",
+    );
 }
 
 #[test]

@@ -7,4 +7,3 @@ mod limits;
 mod live;
 mod logins;
 mod pages;
-mod show;

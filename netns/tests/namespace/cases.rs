@@ -275,12 +275,14 @@ fn merged(scene: &Scene) {
 
 /// A program below two directories, reached through a link to its directory and a link to itself.
 fn kept(scene: &Scene) {
-    let real = scene.directory.join("work/opt/bin");
+    let real = scene.directory.join("shelf/opt/bin");
     fs::create_dir_all(&real).unwrap();
     fs::copy("/bin/echo", real.join("tool")).unwrap();
-    std::os::unix::fs::symlink("opt/bin", scene.directory.join("work/bin")).unwrap();
-    std::os::unix::fs::symlink("../work/bin/tool", scene.directory.join("work/name")).unwrap();
-    for path in ["work/opt", "work/opt/bin", "work/opt/bin/tool", "work/bin", "work/name"] {
+    std::os::unix::fs::symlink("opt/bin", scene.directory.join("shelf/bin")).unwrap();
+    std::os::unix::fs::symlink("../shelf/bin/tool", scene.directory.join("shelf/name")).unwrap();
+    for path in
+        ["shelf", "shelf/opt", "shelf/opt/bin", "shelf/opt/bin/tool", "shelf/bin", "shelf/name"]
+    {
         scene.give(path);
     }
     let before = fs::read(real.join("tool")).unwrap();
@@ -290,15 +292,15 @@ fn kept(scene: &Scene) {
         try mv opt/bin/tool opt/bin/old; try rm -f opt/bin/tool; try chmod 0 opt/bin/tool
         try mv opt/bin opt/old; try mv opt old; try mv bin old; try rm bin; try rm name; try mv name old
         try ln -sf /bin/true name; try unshare -Urm mv opt/bin/tool opt/bin/old
-        try umount opt/bin/tool; try mv ../work ../old
+        try umount opt/bin/tool; try mv ../shelf ../old
         touch opt/bin/new opt/new new && ./name still works $tried; exec opt/bin/tool as itself";
-    let options = ["--keep", &scene.path("work/name"), "--keep", &scene.path("no/such")];
-    let work = scene.path("work");
-    let output = scene.run(&options, &["bash", "-c", script, &work]);
+    let options = ["--keep", &scene.path("shelf/name"), "--keep", &scene.path("no/such")];
+    let shelf = scene.path("shelf");
+    let output = scene.run(&options, &["bash", "-c", script, &shelf]);
     let errors = String::from_utf8_lossy(&output.stderr);
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(said, "still works 15\nas itself\n", "{errors}");
-    assert_eq!(fs::read(scene.directory.join("work/name")).unwrap(), before);
+    assert_eq!(fs::read(scene.directory.join("shelf/name")).unwrap(), before);
 }
 
 fn descriptors(scene: &Scene) {
