@@ -1,16 +1,12 @@
 //! Real clients: each must trust the run and have its credential put in, with no help from proxies.
 
-use std::path::PathBuf;
-
-use crate::support::{KEY, Scene, has, text};
+use crate::support::{KEY, Scene, has, packages::packages, text};
 
 const URL: &str = "https://api.openai.com/v1/models";
 
 /// Where `scripts/test-setup` puts the clients.
 fn client(path: &str) -> String {
-    let root = std::env::var_os("AUTHSOME_TEST_CLIENTS")
-        .map_or_else(|| PathBuf::from("/var/tmp/authsome-test-clients"), PathBuf::from);
-    let client = root.join(path);
+    let client = packages().join(path);
     assert!(client.exists(), "{} is not there: scripts/test-setup installs it", client.display());
     client.to_string_lossy().into_owned()
 }

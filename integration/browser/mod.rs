@@ -2,13 +2,16 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use serde_json::{Value, json};
 
-use crate::support::Scene;
+use crate::support::{
+    Scene,
+    packages::{node, packages},
+};
 
 /// A browser with one page; it ends with this.
 pub(crate) struct Browser {
@@ -118,16 +121,11 @@ pub(crate) fn look(scene: &Scene, link: &str, pages: &[String]) {
 
 /// A script beside this file, by a Node.js that is new enough.
 fn script(scene: &Scene, name: &str) -> Command {
-    let packages = std::env::var_os("AUTHSOME_TEST_CLIENTS")
-        .map_or_else(|| PathBuf::from("/var/tmp/authsome-test-clients"), PathBuf::from);
-    let arch = if cfg!(target_arch = "x86_64") { "x64" } else { "arm64" };
-    let node = packages.join(format!("node_modules/node-linux-{arch}/bin/node"));
-    assert!(node.exists(), "{} is not there: scripts/test-setup installs it", node.display());
-    let mut command = Command::new(node);
+    let mut command = Command::new(node());
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/browser").join(name))
         .arg("--modules")
-        .arg(packages)
+        .arg(packages())
         .env("HOME", scene.user_home())
         .env("TMPDIR", scene.user_home())
         .current_dir(scene.user_home());

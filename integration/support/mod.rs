@@ -1,5 +1,6 @@
 //! A scene: a home of its own, an upstream, and the built program run as an ordinary user.
 
+pub(crate) mod packages;
 mod upstream;
 
 use std::{
