@@ -1,6 +1,9 @@
 //! The operations behind `login`, `list`, `get`, `export`, `set-default`, `logout` and `remove`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, MutexGuard},
+};
 
 use secrecy::ExposeSecret;
 
@@ -73,36 +76,41 @@ impl Broker {
                 return Ok(existing.view());
             }
             if !replace {
-                return Err(ErrorReply {
-                    kind: ErrorKind::Exists,
-                    message: format!("{provider}/{connection} is already connected"),
-                    hint: Some(format!(
-                        "authsome login {provider} --connection {connection} --force, or another \
-                         --connection name"
-                    )),
-                });
+                return Err(exists(provider, connection));
             }
         }
         let placeholders = placeholders(&definition, &values)?;
         let fields = values.into_iter().map(|(name, value)| (name, Secret(value))).collect();
         let stored = Stored::new(provider, connection, fields, placeholders);
+        self.keep(&changing, stored, definition, "put")?;
+        self.view(provider, connection)
+    }
+
+    /// Stores a connection, its provider's first as the default; on disk, and on record as
+    /// `operation`, when this returns.
+    pub(super) fn keep(
+        &self,
+        changing: &MutexGuard<'_, ()>,
+        stored: Stored,
+        definition: Arc<Definition>,
+        operation: &'static str,
+    ) -> Result<(), ErrorReply> {
         let bytes = stored.to_bytes().map_err(|_| failed("the credential cannot be written"))?;
         // Prepared once before it is stored: what could never be injected is refused here, not
         // when an agent waits for it.
         let entry = Entry::new(stored, definition, false);
         entry.injection().map_err(|error| failed(&error))?;
+        let (provider, connection) = (&entry.definition.name, &entry.name);
         self.oauth.renewals.forget(&entry.full_name);
-        self.vault
-            .put(&connection_key(provider, connection), &bytes)
-            .map_err(|error| vault_error(&error))?;
-        if snapshot.of(provider).is_empty() {
-            self.vault
-                .put(&default_key(provider), connection.as_bytes())
-                .map_err(|error| vault_error(&error))?;
+        let put = |key: &str, value: &[u8]| {
+            self.vault.put(key, value).map_err(|error| vault_error(&error))
+        };
+        put(&connection_key(provider, connection), &bytes)?;
+        if self.snapshot().of(provider).is_empty() {
+            put(&default_key(provider), connection.as_bytes())?;
         }
-        self.refresh(&changing)?;
-        self.note("put", &entry.full_name)?;
-        self.view(provider, connection)
+        self.refresh(changing)?;
+        self.note(operation, &entry.full_name)
     }
 
     /// One connection, with its secrets if `reveal`.
@@ -305,6 +313,17 @@ fn accept(definition: &Definition, fields: BTreeMap<String, Secret>) -> Result<V
 
 pub(super) fn failed(message: &str) -> ErrorReply {
     ErrorReply { kind: ErrorKind::Failed, message: message.to_owned(), hint: None }
+}
+
+pub(super) fn exists(provider: &str, connection: &str) -> ErrorReply {
+    ErrorReply {
+        kind: ErrorKind::Exists,
+        message: format!("{provider}/{connection} is already connected"),
+        hint: Some(format!(
+            "authsome login {provider} --connection {connection} --force, or another \
+             --connection name"
+        )),
+    }
 }
 
 fn not_connected(provider: &str, connection: Option<&str>) -> ErrorReply {

@@ -18,7 +18,7 @@ use crate::{
     auth::Server,
     gate::Injection,
     interceptor::inject,
-    protocol::{ConnectionView, Secret, chain},
+    protocol::{ConnectionView, Secret, chain, login_command},
     provider::{Definition, Values},
     scrub::Scrubber,
 };
@@ -154,11 +154,7 @@ impl Entry {
 
     /// What connects it again.
     pub(super) fn login_command(&self) -> String {
-        let (provider, name) = (&self.definition.name, &self.name);
-        match name.as_str() {
-            "default" => format!("authsome login {provider} --force"),
-            _ => format!("authsome login {provider} --connection {name} --force"),
-        }
+        format!("{} --force", login_command(&self.definition.name, &self.name))
     }
 
     /// Did the agent put one of this connection's placeholders into the request?

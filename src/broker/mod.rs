@@ -246,25 +246,25 @@ impl Broker {
 
     /// Puts an operation on the vault on record, on disk when this returns.
     fn note(&self, operation: &'static str, connection: &str) -> Result<(), ErrorReply> {
-        let event = Event {
-            user: Some(Arc::clone(&self.user)),
-            connection: Some(connection.into()),
-            operation: Some(operation.into()),
-            ..Event::new(audit::Kind::Vault)
-        };
-        self.append(event).and_then(|()| self.audit.flush()).map_err(|error| audit_error(&error))
+        self.append(self.vault_event(operation, connection.into()))
+            .and_then(|()| self.audit.flush())
+            .map_err(|error| audit_error(&error))
     }
 }
 
 impl Broker {
-    /// Puts what happened to a connection on record, without waiting for the disk.
-    fn note_soon(&self, operation: &'static str, connection: &Arc<str>) {
-        let event = Event {
+    fn vault_event(&self, operation: &'static str, connection: Arc<str>) -> Event {
+        Event {
             user: Some(Arc::clone(&self.user)),
-            connection: Some(Arc::clone(connection)),
+            connection: Some(connection),
             operation: Some(operation.into()),
             ..Event::new(audit::Kind::Vault)
-        };
+        }
+    }
+
+    /// Puts what happened to a connection on record, without waiting for the disk.
+    fn note_soon(&self, operation: &'static str, connection: &Arc<str>) {
+        let event = self.vault_event(operation, Arc::clone(connection));
         if let Err(error) = self.append(event) {
             tracing::error!(error = chain(&error), "an event is not on record");
         }

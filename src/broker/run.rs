@@ -195,18 +195,19 @@ impl RunGate {
     /// The verdict that a connection means, at once unless its token has to be renewed first.
     fn verdict(&self, entry: Arc<Entry>) -> BoxFuture<'_, Verdict> {
         let Some(grant) = entry.grant() else { return now(inject(&entry)) };
-        if let Some(reason) = &grant.needs_login {
-            return now(Verdict::Deny(login_needed(&entry, reason)));
-        }
         let time = Timestamp::now();
-        let freshness = grant.freshness(time);
-        let expired = grant.expires_at.is_some_and(|expires_at| expires_at <= time);
-        if freshness == Freshness::Ageing && grant.can_renew() {
-            self.broker.renew_ahead(&entry);
+        if let Some(reason) = grant.login_reason(time) {
+            return now(Verdict::Deny(login_needed(&entry, &reason)));
         }
-        if freshness != Freshness::Expired || (!grant.can_renew() && !expired) {
+        let freshness = grant.freshness(time);
+        if freshness == Freshness::Fresh || !grant.can_renew() {
             return now(inject(&entry));
         }
+        if freshness == Freshness::Ageing {
+            self.broker.renew_ahead(&entry);
+            return now(inject(&entry));
+        }
+        let expired = grant.expires_at.is_some_and(|expires_at| expires_at <= time);
         let issue = grant.issue;
         Box::pin(async move {
             match self.broker.renewed(&entry.full_name, issue, false).await {

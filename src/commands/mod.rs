@@ -40,7 +40,7 @@ use crate::{
     daemon::client::Client,
     output::Output,
     paths::Home,
-    protocol::{ConnectionView, ErrorKind, Request},
+    protocol::{self, ConnectionView, ErrorKind, Request},
     provider::{AuthType, Definition, Registry},
     runner::Actor,
 };
@@ -183,11 +183,7 @@ fn full_name(view: &ConnectionView) -> String {
 
 /// What connects it again.
 fn login_command(view: &ConnectionView) -> String {
-    let (provider, name) = (&view.provider, &view.connection);
-    match name.as_str() {
-        "default" => format!("authsome login {provider} --force"),
-        _ => format!("authsome login {provider} --connection {name} --force"),
-    }
+    format!("{} --force", protocol::login_command(&view.provider, &view.connection))
 }
 
 /// Hosts of a definition, for people.

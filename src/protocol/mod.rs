@@ -257,6 +257,15 @@ pub struct ConnectionView {
     pub expires_at: Option<String>,
 }
 
+/// The command that connects a provider.
+#[must_use]
+pub fn login_command(provider: &str, connection: &str) -> String {
+    match connection {
+        "default" => format!("authsome login {provider}"),
+        name => format!("authsome login {provider} --connection {name}"),
+    }
+}
+
 /// A connection with, if asked for, its secrets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Credential {

@@ -7,9 +7,9 @@ use secrecy::ExposeSecret as _;
 use super::{
     super::{
         Broker,
-        connections::{MIN_SECRET_LENGTH, failed, placeholders},
+        connections::{MIN_SECRET_LENGTH, exists, failed, placeholders},
         entry::{Entry, Stored},
-        snapshot::{connection_key, default_key},
+        snapshot::connection_key,
         vault_error,
     },
     Grant,
@@ -63,20 +63,7 @@ impl Broker {
         let fields = values.into_iter().map(|(name, value)| (name, Secret(value))).collect();
         let mut stored = Stored::new(&definition.name, &connection, fields, fakes);
         stored.grant = Some(grant);
-        let bytes = stored.to_bytes().map_err(|_| failed("the connection cannot be written"))?;
-        let entry = Entry::new(stored, Arc::clone(&definition), false);
-        entry.injection().map_err(|error| failed(&error))?;
-        let put = |key: &str, value: &[u8]| {
-            self.vault.put(key, value).map_err(|error| vault_error(&error))
-        };
-        put(&connection_key(&definition.name, &connection), &bytes)?;
-        if snapshot.of(&definition.name).is_empty() {
-            put(&default_key(&definition.name), connection.as_bytes())?;
-        }
-        self.oauth.renewals.forget(&entry.full_name);
-        self.refresh(&changing)?;
-        drop(changing);
-        self.note("login", &entry.full_name)?;
+        self.keep(&changing, stored, definition, "login")?;
         Ok(existing.is_some())
     }
 
@@ -151,17 +138,6 @@ fn placeholder(definition: &Definition) -> Result<String, ErrorReply> {
     getrandom::fill(&mut seed).map_err(|_| failed("the kernel gives no random numbers"))?;
     let field = crate::provider::Field::new(REFRESH_TOKEN, &definition.display_name);
     Ok(crate::provider::placeholder(&field, 48, &seed))
-}
-
-pub(super) fn exists(provider: &str, connection: &str) -> ErrorReply {
-    ErrorReply {
-        kind: ErrorKind::Exists,
-        message: format!("{provider}/{connection} is already connected"),
-        hint: Some(format!(
-            "authsome login {provider} --connection {connection} --force, or another \
-             --connection name"
-        )),
-    }
 }
 
 fn changed() -> ErrorReply {

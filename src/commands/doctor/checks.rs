@@ -67,8 +67,7 @@ pub(super) fn all(context: &Context) -> Vec<Finding> {
     findings.push(providers(context));
     match Client::connect_or_start_as(&context.home, context.actor.owner()) {
         Ok(mut client) => {
-            findings.push(daemon(&mut client));
-            findings.push(dashboard(&mut client));
+            findings.extend(daemon(&mut client));
             findings.push(logins(&mut client));
             findings.push(vault(&mut client));
             findings.push(redirection(context));
@@ -124,37 +123,36 @@ fn providers(context: &Context) -> Finding {
     }
 }
 
-fn daemon(client: &mut Client) -> Finding {
+fn daemon(client: &mut Client) -> Vec<Finding> {
     match client.call::<Status>(Request::Status) {
-        Ok(status) if status.version == env!("CARGO_PKG_VERSION") => Finding::ok(
-            "daemon",
-            format!(
+        Ok(status) if status.version == env!("CARGO_PKG_VERSION") => {
+            let detail = format!(
                 "pid {}, version {}, {} run(s), master key in the {}",
                 status.pid,
                 status.version,
                 status.runs.len(),
                 status.master_key
-            ),
-        ),
-        Ok(status) => Finding::fail(
+            );
+            vec![Finding::ok("daemon", detail), dashboard(status)]
+        }
+        Ok(status) => vec![Finding::fail(
             "daemon",
             format!("version {}, this is {}", status.version, env!("CARGO_PKG_VERSION")),
             Some("authsome daemon stop".to_owned()),
-        ),
-        Err(error) => Finding::failed("daemon", error),
+        )],
+        Err(error) => vec![Finding::failed("daemon", error)],
     }
 }
 
 /// Logins by browser come back to it.
-fn dashboard(client: &mut Client) -> Finding {
-    match client.call::<Status>(Request::Status) {
-        Ok(Status { dashboard: Some(url), .. }) => Finding::ok("dashboard", url),
-        Ok(_) => Finding::warn(
+fn dashboard(status: Status) -> Finding {
+    match status.dashboard {
+        Some(url) => Finding::ok("dashboard", url),
+        None => Finding::warn(
             "dashboard",
             "not served: its port is another program's",
             "set `dashboard_port` in config.toml, then authsome daemon stop",
         ),
-        Err(error) => Finding::failed("dashboard", error),
     }
 }
 

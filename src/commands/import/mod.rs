@@ -30,7 +30,7 @@ use crate::{
     cli::ImportArgs,
     daemon::client::Client,
     import::{self, Found},
-    protocol::{ConnectionView, ErrorKind, Request, login::ImportTokens},
+    protocol::{ConnectionView, ErrorKind, Request, login::ImportTokens, login_command},
     provider::Registry,
 };
 
@@ -250,8 +250,7 @@ impl Vault {
         let values = match plan::values(definition, key) {
             Ok(values) => values,
             Err(missing) => {
-                let note =
-                    format!("{missing} is missing: {}", plan::login_command(provider, connection));
+                let note = format!("{missing} is missing: {}", login_command(provider, connection));
                 return Ok(Outcome::noted(Status::NeedsLogin, note));
             }
         };

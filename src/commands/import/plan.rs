@@ -89,14 +89,6 @@ pub(super) fn connections(
     planned
 }
 
-/// What to type where nothing can be taken over.
-pub(super) fn login_command(provider: &str, connection: &str) -> String {
-    match connection {
-        "default" => format!("authsome login {provider}"),
-        name => format!("authsome login {provider} --connection {name}"),
-    }
-}
-
 /// The name here of a bundled provider there.
 pub(super) fn renamed(provider: &str) -> &str {
     RENAMED.iter().find(|(old, _)| *old == provider).map_or(provider, |(_, new)| new)

@@ -1,10 +1,10 @@
 //! OAuth logins on their way into the vault.
 
-use super::{Outcome, Status, plan::login_command};
+use super::{Outcome, Status};
 use crate::{
     commands::Error,
     daemon::client::Client,
-    protocol::{ErrorKind, Request, login::ImportTokens},
+    protocol::{ErrorKind, Request, login::ImportTokens, login_command},
 };
 
 /// Stores them.

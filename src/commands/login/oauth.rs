@@ -79,8 +79,12 @@ pub(super) fn login(
                 let given =
                     follow.ask_client(&view, redirect_uri, hint.as_deref(), *needs_secret)?;
                 let input = LoginInput::Client { client: given };
-                view = client.call(Request::LoginInput { id: view.id, input })?;
-                continue;
+                let id = view.id.clone();
+                let next: LoginView = client.call(Request::LoginInput { id, input })?;
+                if next.revision != view.revision {
+                    view = next;
+                    continue;
+                }
             }
             LoginStep::Browser { url, .. } => {
                 follow.step(&view)?;

@@ -3,6 +3,8 @@
 mod entered;
 mod forms;
 
+use std::sync::Arc;
+
 use axum::{
     Extension,
     extract::{Path, State},
@@ -37,9 +39,7 @@ pub(in crate::dashboard) async fn show(
     Path(provider): Path<String>,
     uri: Uri,
 ) -> Answered {
-    let registry = app.backend.registry();
-    let definition =
-        registry.get(&provider).ok_or_else(|| Failure::missing(&visitor, "provider"))?;
+    let definition = &*defined(&app, &visitor, &provider)?;
     let query = query(&uri);
     let entered = Entered {
         connection: query.get("connection").cloned(),
@@ -131,6 +131,12 @@ pub(super) fn flows(definition: &Definition) -> Vec<Flow> {
     flows
 }
 
+/// The definition a path names.
+fn defined(app: &App, visitor: &Visitor, provider: &str) -> Result<Arc<Definition>, Failure> {
+    let registry = app.backend.registry();
+    registry.get(provider).cloned().ok_or_else(|| Failure::missing(visitor, "provider"))
+}
+
 /// `POST /providers/{provider}/key`
 pub(in crate::dashboard) async fn put(
     State(app): State<App>,
@@ -138,9 +144,7 @@ pub(in crate::dashboard) async fn put(
     Path(provider): Path<String>,
     Extension(form): Extension<Form>,
 ) -> Answered {
-    let registry = app.backend.registry();
-    let definition =
-        registry.get(&provider).ok_or_else(|| Failure::missing(&visitor, "provider"))?;
+    let definition = &*defined(&app, &visitor, &provider)?;
     let entered = Entered::of(&form, Sent::Key);
     let fields = definition.fields.iter().filter_map(|field| {
         let value = if field.secret {
@@ -165,9 +169,7 @@ pub(in crate::dashboard) async fn begin(
     Path(provider): Path<String>,
     Extension(form): Extension<Form>,
 ) -> Answered {
-    let registry = app.backend.registry();
-    let definition =
-        registry.get(&provider).ok_or_else(|| Failure::missing(&visitor, "provider"))?;
+    let definition = &*defined(&app, &visitor, &provider)?;
     let entered = Entered::of(&form, Sent::Login);
     let mut fields = entered.fields.clone();
     let base_url = fields.remove(BASE_URL);

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    super::{super::Broker, BASE_URL, auth_error},
+    super::{
+        super::{Broker, connections::exists},
+        BASE_URL, auth_error,
+    },
     usage,
 };
 use crate::{
@@ -73,7 +76,7 @@ impl Broker {
         }
         let (provider, connection) = (plan.provider(), &begin.connection);
         if !begin.replace && self.snapshot().find(provider, Some(connection)).is_some() {
-            return Err(super::super::store::exists(provider, connection));
+            return Err(exists(provider, connection));
         }
         Ok(plan)
     }
