@@ -1,6 +1,8 @@
 //! The dashboard of the real daemon, before a real browser and before strangers.
 
 use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
     os::unix::fs::{MetadataExt as _, chown},
     process::{Child, Command, Stdio},
 };
@@ -213,6 +215,43 @@ fn strangers_are_refused() {
     assert_eq!(list["connections"], serde_json::json!([]), "a refused form was taken");
     let (status, answer) = curl(&["-b", &cookie, "-H", &own, "-d", &form, &post]);
     assert_eq!(status, 303, "the same form from its own page: {answer}");
+}
+
+/// Serves one page to whoever asks; its address.
+fn elsewhere(page: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(format!("{head}{page}").as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn no_page_shows_it_in_a_frame() {
+    let scene = scene();
+    let mut browser = Browser::start(&scene);
+    browser.open(&link(&scene));
+    let framing = |inside: &str| {
+        format!(
+            "<!doctype html><html lang=en><title>Elsewhere</title><main><h1>Elsewhere</h1>\
+             <iframe title=inside src=\"{inside}\"></iframe></main>"
+        )
+    };
+    // Another port of 127.0.0.1 is of the same site, so the session goes along.
+    let own = elsewhere("<!doctype html><html lang=en><title>Inside</title><p>Inside".to_owned());
+    let shown = browser.open(&elsewhere(framing(&own)));
+    assert_eq!(shown.frames, [own]);
+
+    let refused = browser.open(&elsewhere(framing(&format!("{}/connections", origin(&scene)))));
+
+    assert_eq!(refused.title, "Elsewhere");
+    assert_eq!(refused.frames, ["chrome-error://chromewebdata/"]);
 }
 
 #[test]

@@ -14,7 +14,8 @@
 //   { do: "unfold", text }      opens what is folded away behind this text
 //   { do: "save", path }        writes a picture of the whole page
 // Standard output: one JSON object a line, the answer to each:
-//   { url, title, text, html, violations, overflow, errors }, or { failed: text }
+//   { url, title, text, html, frames, violations, overflow, errors }, or { failed: text }
+//   (frames: the addresses of what is shown inside the page)
 // Names and labels are whole; a command fails after TIMEOUT milliseconds.
 
 import { createRequire } from "node:module";
@@ -81,7 +82,8 @@ try {
       const judged = values.script === "off" ? {} : await check(page, axe);
       const text = await page.innerText("body");
       const html = await page.content();
-      answer = { url: page.url(), title: await page.title(), text, html, ...judged, errors };
+      const frames = page.frames().slice(1).map((frame) => frame.url());
+      answer = { url: page.url(), title: await page.title(), text, html, frames, ...judged, errors };
       errors = [];
     } catch (error) {
       answer = { failed: `${line}: ${error.message}; at ${page.url()}` };

@@ -28,6 +28,8 @@ pub(crate) struct Page {
     pub(crate) text: String,
     /// All of it, as the browser has it.
     pub(crate) html: String,
+    /// Addresses of what is shown inside it.
+    pub(crate) frames: Vec<String>,
 }
 
 impl Browser {
@@ -81,7 +83,8 @@ impl Browser {
         assert!(bad.is_empty(), "{}: {bad:?}", answer["url"]);
         assert_eq!(answer["overflow"], false, "{} scrolls sideways", answer["url"]);
         let text = |name: &str| answer[name].as_str().unwrap().to_owned();
-        Page { title: text("title"), text: text("text"), html: text("html") }
+        let frames = serde_json::from_value(answer["frames"].clone()).unwrap();
+        Page { title: text("title"), text: text("text"), html: text("html"), frames }
     }
 }
 

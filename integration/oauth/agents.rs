@@ -50,8 +50,10 @@ fn an_agent_that_logs_in_by_itself_sees_no_token() {
          -d code_verifier={verifier} -d redirect_uri={back}"
     );
     // The agent knows its own code and verifier; only what it is answered matters here.
-    crate::support::write(&stage.scene.user_home().join("code"), code.as_bytes());
+    let own = stage.scene.user_home().join("code");
+    crate::support::write(&own, code.as_bytes());
     let answer = stage.agent(&script);
+    std::fs::remove_file(own).unwrap();
     assert_eq!(stage.server.grants("authorization_code"), 2, "{answer}");
     for (secret, kind) in stage.server.secrets() {
         assert!(!answer.contains(&secret), "the agent saw a secret ({kind})");

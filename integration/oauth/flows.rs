@@ -65,14 +65,14 @@ fn a_code_from_a_device_is_typed_into_a_browser() {
 
 #[test]
 fn a_client_is_registered_where_there_is_none() {
-    let stage = Stage::bare(&json!({ "auto": true }));
+    let stage = Stage::bare(&json!({}));
     stage.define("acme", ACME);
-    stage.connect(&["acme", "--flow", "dcr_pkce"]);
+    stage.connect_by_clicking(&["acme", "--flow", "dcr_pkce"]);
     assert_eq!(stage.server.asked("registration"), 1);
     let client = stage.ask()["client"].clone();
 
     // It is kept: another connection is another login of the same client.
-    stage.connect(&["acme", "--flow", "dcr_pkce", "--connection", "second"]);
+    stage.connect_by_clicking(&["acme", "--flow", "dcr_pkce", "--connection", "second"]);
 
     assert_eq!(stage.server.asked("registration"), 1);
     assert_eq!(stage.ask()["client"], client);
@@ -176,8 +176,8 @@ fn scopes_are_those_that_were_asked_for() {
 
 /// Logs in to the MCP server by its URL alone; a provider of its own is the result.
 fn model_context_protocol(format: &str) {
-    let stage = Stage::bare(&json!({ "auto": true, "mcpFormat": format, "accessTokenLife": 3600 }));
-    let done = stage.connect(&["https://mcp.example.test/mcp"]);
+    let stage = Stage::bare(&json!({ "mcpFormat": format, "accessTokenLife": 3600 }));
+    let done = stage.connect_by_clicking(&["https://mcp.example.test/mcp"]);
     assert_eq!(stage.server.asked("registration"), 1);
     let ask = "curl -sS -m 20 -w '%{http_code}' https://mcp.example.test/mcp";
     let answer = stage.agent(ask);
