@@ -43,7 +43,10 @@ pub struct Event {
     pub time: SystemTime,
     /// What it is about.
     pub kind: Kind,
-    /// Id of the run.
+    /// Profile whose connections are meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Arc<str>>,
+    /// Id of the run; the `jti` of its principal chain token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Arc<str>>,
     /// Agent identity.
@@ -55,6 +58,9 @@ pub struct Event {
     /// Process id of who asked, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<u32>,
+    /// Path of the program that process runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<Arc<str>>,
     /// What was done: `get`, `put`, `delete`, `export`, `login`, `open`, `close`, `start`, ….
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Cow<'static, str>>,
@@ -76,6 +82,9 @@ pub struct Event {
     /// `forward`, `inject`, `splice` or `deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Cow<'static, str>>,
+    /// Id of the policy that decided, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Arc<str>>,
     /// Status the agent got.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -115,10 +124,12 @@ impl Event {
         Self {
             time: SystemTime::now(),
             kind,
+            profile: None,
             run: None,
             agent: None,
             user: None,
             process: None,
+            executable: None,
             operation: None,
             connection: None,
             method: None,
@@ -126,6 +137,7 @@ impl Event {
             port: None,
             path: None,
             decision: None,
+            policy: None,
             status: None,
             error: None,
             bytes_sent: None,
@@ -157,10 +169,13 @@ impl Event {
             }
         }
         for (name, text) in [
+            ("profile", &mut self.profile),
             ("run", &mut self.run),
             ("agent", &mut self.agent),
             ("user", &mut self.user),
+            ("executable", &mut self.executable),
             ("connection", &mut self.connection),
+            ("policy", &mut self.policy),
             ("host", &mut self.host),
         ] {
             if let Some(shorter) = text.as_deref().and_then(|text| shorten(text, TEXT_MAX)) {
