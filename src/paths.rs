@@ -228,6 +228,14 @@ impl Home {
     /// # Errors
     /// [`Error::ProfileName`], so that a name can never lead out of the home.
     pub fn vault(&self, profile: &str) -> Result<PathBuf> {
+        Ok(self.profile(profile)?.join("vault"))
+    }
+
+    /// A profile's directory.
+    ///
+    /// # Errors
+    /// As [`Home::vault`].
+    pub fn profile(&self, profile: &str) -> Result<PathBuf> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if profile.is_empty()
             || profile.len() > PROFILE_NAME_MAX
@@ -236,7 +244,13 @@ impl Home {
         {
             return Err(Error::ProfileName { name: profile.to_owned() });
         }
-        Ok(self.profiles().join(profile).join("vault"))
+        Ok(self.profiles().join(profile))
+    }
+
+    /// Which profile counts where nobody names one.
+    #[must_use]
+    pub fn profile_in_use(&self) -> PathBuf {
+        self.root.join("profile")
     }
 
     /// A page that leads a browser into the dashboard, once.

@@ -5,37 +5,38 @@
 //! the state before or the one after, in every run at once. Deciding about a request touches neither
 //! disk nor vault.
 
+mod common;
 mod connections;
 mod egress;
 mod entry;
 mod oauth;
+mod profiles;
 mod run;
 mod snapshot;
+#[cfg(test)]
+mod testing;
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use tokio::sync::broadcast;
-
-use self::{oauth::OAuth, snapshot::Snapshot};
 pub use self::{
+    common::Common,
     oauth::{Network, OAuthOptions},
+    profiles::{DEFAULT_PROFILE, Profiles},
     run::RunGate,
 };
+use self::{oauth::OAuth, snapshot::Snapshot};
 use crate::{
-    audit::{self, AuditLog, Event},
-    paths::{self, Home},
+    audit::{self, Event},
+    paths,
     protocol::{ErrorKind, ErrorReply, VaultReport, chain},
     provider::Registry,
-    vault::{self, KeySource, SledVault},
+    vault::{self, SledVault},
 };
 
-/// The profile of a fresh install.
-const DEFAULT_PROFILE: &str = "default";
 /// How long a daemon that was killed may still hold its files, and how often we look.
 const HELD_LIMIT: Duration = Duration::from_secs(2);
 const HELD_PAUSE: Duration = Duration::from_millis(5);
@@ -68,111 +69,84 @@ pub trait Notice: std::fmt::Debug + Send + Sync {
     fn named(&self, name: &str, address: SocketAddr);
 }
 
-/// The composition of the layers for one user.
+/// The composition of the layers for one profile of a user.
 #[derive(Debug)]
 pub struct Broker {
+    common: Arc<Common>,
+    profile: Arc<str>,
     vault: SledVault,
-    audit: AuditLog,
     /// Serialises changes; requests read `snapshot` only.
     changing: Mutex<()>,
-    registry: Mutex<Arc<Registry>>,
     snapshot: Mutex<Arc<Snapshot>>,
-    providers: PathBuf,
-    key_place: KeyPlace,
-    user: Arc<str>,
     oauth: OAuth,
-    /// Events as they happen, for whoever looks on.
-    live: broadcast::Sender<Arc<LiveEvent>>,
 }
 
 /// An event of the audit log as its JSON object, before it has a place in the log.
 pub type LiveEvent = serde_json::Map<String, serde_json::Value>;
 
-/// Events that whoever looks on may be behind.
-const LIVE_BACKLOG: usize = 256;
-
 impl Broker {
-    /// Opens the vault and the audit log of a home, and reads the connections.
+    /// Opens a profile's vault, making it where there is none, and reads the connections. A second
+    /// broker of the same profile waits in vain for the first one's store: see [`Profiles`].
     ///
     /// # Errors
-    /// The vault's and the audit log's, as the commands show them.
-    pub fn open(home: &Home, key: &KeyPlace, oauth: OAuthOptions) -> Result<Arc<Self>, ErrorReply> {
-        let directory = home.vault(DEFAULT_PROFILE).map_err(|error| path_error(&error))?;
-        let source = match key {
-            KeyPlace::File => KeySource::File(home.master_key()),
-            KeyPlace::Keyring => KeySource::Keyring {
-                service: KEYRING_SERVICE.to_owned(),
-                user: home.root().display().to_string(),
-            },
-        };
+    /// The vault's, as the commands show them; a name that is none.
+    pub fn open(common: &Arc<Common>, profile: &str) -> Result<Arc<Self>, ErrorReply> {
+        let directory = common.home.vault(profile).map_err(|error| path_error(&error))?;
+        let source = common.key_source();
+        let others = profiles::vaults(&common.home);
         let vault = patiently(
-            || vault::open(&directory, &source, &[]),
+            || vault::open(&directory, &source, &others),
             |error| matches!(error, vault::Error::Held { .. }),
         )
         .map_err(|error| vault_error(&error))?;
-        let audit = patiently(
-            || AuditLog::open(&home.audit_log()),
-            |error| matches!(error, audit::Error::Held { .. }),
-        )
-        .map_err(|error| audit_error(&error))?;
-        let registry = Arc::new(load_registry(&home.providers()));
+        let registry = common.definitions();
         let snapshot = Snapshot::read(&vault, &registry).map_err(|error| vault_error(&error))?;
-        Ok(Arc::new(Self {
+        let broker = Arc::new(Self {
+            common: Arc::clone(common),
+            profile: profile.into(),
             vault,
-            audit,
             changing: Mutex::new(()),
-            registry: Mutex::new(registry),
             snapshot: Mutex::new(Arc::new(snapshot)),
-            providers: home.providers(),
-            key_place: *key,
-            user: user_name().into(),
-            oauth: OAuth::new(oauth),
-            live: broadcast::Sender::new(LIVE_BACKLOG),
-        }))
-    }
-
-    /// Writes what is still to be written. Called once, when the daemon has drained.
-    pub fn close(&self) {
-        if let Err(error) = self.audit.flush() {
-            tracing::error!(error = chain(&error), "the audit log is not complete");
+            oauth: OAuth::new(common.oauth.clone()),
+        });
+        common.enlist(&broker);
+        // They may have changed before it was enlisted.
+        if !Arc::ptr_eq(&registry, &common.definitions()) {
+            broker.reread()?;
         }
+        Ok(broker)
     }
 
-    /// Where the master key is.
-    pub fn key_place(&self) -> &'static str {
-        self.key_place.as_str()
+    /// What it shares with the other profiles.
+    #[must_use]
+    pub fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    /// The profile's name.
+    #[must_use]
+    pub fn profile(&self) -> &Arc<str> {
+        &self.profile
     }
 
     /// Reads the provider definitions again, and what they mean for the connections.
     ///
     /// # Errors
-    /// The vault's.
+    /// The vaults'.
     pub fn reload_providers(&self) -> Result<(), ErrorReply> {
+        self.common.reload_providers()
+    }
+
+    /// Reads the connections again: what they mean may have changed.
+    fn reread(&self) -> Result<(), ErrorReply> {
         let changing = self.lock();
-        let registry = Arc::new(load_registry(&self.providers));
-        *self.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         self.refresh(&changing)
-    }
-
-    /// All definitions.
-    #[must_use]
-    pub fn definitions(&self) -> Arc<Registry> {
-        self.registry()
-    }
-
-    /// Events from now on.
-    #[must_use]
-    pub fn live(&self) -> broadcast::Receiver<Arc<LiveEvent>> {
-        self.live.subscribe()
     }
 
     /// What keeps it from serving as it should.
     #[must_use]
     pub fn problems(&self) -> Vec<ErrorReply> {
-        let mut problems = Vec::new();
-        if let Err(error) = self.audit.healthy() {
-            problems.push(audit_error(&error));
-        }
+        let mut problems = self.common.problems();
         let snapshot = self.snapshot();
         let damaged = snapshot.damaged().iter().map(|(name, reason)| ErrorReply {
             kind: ErrorKind::Failed,
@@ -193,24 +167,12 @@ impl Broker {
             ),
             hint: Some("choose one for each run with --connection, or log out of one".to_owned()),
         }));
-        if let Some(why) = self.oauth.unreachable() {
-            problems.push(ErrorReply {
-                kind: ErrorKind::Unavailable,
-                message: why.to_owned(),
-                hint: Some("set `dashboard_port` in config.toml".to_owned()),
-            });
-        }
         problems
     }
 
     /// Puts an event on record, and shows it to whoever looks on.
     fn append(&self, event: Event) -> audit::Result<()> {
-        if self.live.receiver_count() > 0
-            && let Ok(serde_json::Value::Object(shown)) = serde_json::to_value(&event)
-        {
-            drop(self.live.send(Arc::new(shown)));
-        }
-        self.audit.append(event)
+        self.common.append(Event { profile: Some(Arc::clone(&self.profile)), ..event })
     }
 
     /// Reads and decrypts every record.
@@ -227,7 +189,7 @@ impl Broker {
     }
 
     fn registry(&self) -> Arc<Registry> {
-        Arc::clone(&self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+        self.common.definitions()
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -247,7 +209,7 @@ impl Broker {
     /// Puts an operation on the vault on record, on disk when this returns.
     fn note(&self, operation: &'static str, connection: &str) -> Result<(), ErrorReply> {
         self.append(self.vault_event(operation, connection.into()))
-            .and_then(|()| self.audit.flush())
+            .and_then(|()| self.common.audit.flush())
             .map_err(|error| audit_error(&error))
     }
 }
@@ -255,7 +217,7 @@ impl Broker {
 impl Broker {
     fn vault_event(&self, operation: &'static str, connection: Arc<str>) -> Event {
         Event {
-            user: Some(Arc::clone(&self.user)),
+            user: Some(Arc::clone(&self.common.user)),
             connection: Some(connection),
             operation: Some(operation.into()),
             ..Event::new(audit::Kind::Vault)

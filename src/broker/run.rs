@@ -75,7 +75,7 @@ impl RunGate {
                 });
             }
         }
-        broker.audit.healthy().map_err(|error| super::audit_error(&error))?;
+        broker.common.audit.healthy().map_err(|error| super::audit_error(&error))?;
         let gate = Self {
             broker: Arc::clone(broker),
             run: open.id.as_str().into(),
@@ -100,7 +100,7 @@ impl RunGate {
         let event = Event {
             run: Some(Arc::clone(&self.run)),
             agent: Some(Arc::clone(&self.agent)),
-            user: Some(Arc::clone(&self.broker.user)),
+            user: Some(Arc::clone(&self.broker.common.user)),
             ..event
         };
         if let Err(error) = self.broker.append(event) {
@@ -147,7 +147,7 @@ impl RunGate {
 
     /// The connection a request is for, or the verdict where there is none.
     fn decide(&self, facts: &RequestFacts, head: &Parts) -> Result<Arc<Entry>, Verdict> {
-        if let Err(error) = self.broker.audit.healthy() {
+        if let Err(error) = self.broker.common.audit.healthy() {
             return Err(Verdict::Deny(Denial {
                 code: "audit-unavailable",
                 reason: format!("the request cannot be put on record: {error}"),

@@ -10,6 +10,7 @@ use tokio::sync::broadcast::Receiver;
 use super::server::Shared;
 use crate::{
     audit::{self, read},
+    broker::Broker,
     dashboard::{Answer, AuditFilter, AuditLine, Backend},
     protocol::{
         ConnectionView, ErrorKind, ErrorReply, Secret, Status,
@@ -45,6 +46,10 @@ impl DaemonBackend {
         })
     }
 
+    fn broker(&self) -> Result<Arc<Broker>, ErrorReply> {
+        self.shared()?.profiles.get(None)
+    }
+
     /// Does what waits for the disk on a thread where that harms nobody.
     fn aside<T: Send + 'static>(
         &self,
@@ -75,11 +80,11 @@ impl Backend for DaemonBackend {
 
     fn registry(&self) -> Arc<Registry> {
         self.shared()
-            .map_or_else(|_| Arc::new(Registry::load(None).0), |shared| shared.broker.definitions())
+            .map_or_else(|_| Arc::new(Registry::load(None).0), |shared| shared.common.definitions())
     }
 
     fn connections(&self) -> Result<Vec<ConnectionView>, ErrorReply> {
-        self.shared()?.broker.connections(None)
+        self.broker()?.connections(None)
     }
 
     fn put<'a>(
@@ -91,18 +96,21 @@ impl Backend for DaemonBackend {
     ) -> Answer<'a, ConnectionView> {
         let (provider, connection) = (provider.to_owned(), connection.to_owned());
         let fields: BTreeMap<_, _> = fields.into_iter().collect();
-        self.aside(move |shared| shared.broker.put(&provider, &connection, fields, replace))
+        self.aside(move |shared| {
+            shared.profiles.get(None)?.put(&provider, &connection, fields, replace)
+        })
     }
 
     fn set_default<'a>(&'a self, provider: &'a str, connection: &'a str) -> Answer<'a, ()> {
         let (provider, connection) = (provider.to_owned(), connection.to_owned());
-        self.aside(move |shared| shared.broker.set_default(&provider, &connection).map(drop))
+        self.aside(move |shared| {
+            shared.profiles.get(None)?.set_default(&provider, &connection).map(drop)
+        })
     }
 
     fn disconnect<'a>(&'a self, provider: &'a str, connection: &'a str) -> Answer<'a, Removed> {
         Box::pin(async move {
-            let shared = self.shared()?;
-            let removed = shared.broker.disconnect(provider, Some(connection)).await?;
+            let removed = self.broker()?.disconnect(provider, Some(connection)).await?;
             removed.into_iter().next().ok_or_else(|| ErrorReply {
                 kind: ErrorKind::NotFound,
                 message: format!("{provider}/{connection} is not connected"),
@@ -112,19 +120,27 @@ impl Backend for DaemonBackend {
     }
 
     fn begin_login(&self, login: BeginLogin) -> Answer<'_, LoginView> {
-        Box::pin(async move { self.shared()?.broker.begin_login(login) })
+        Box::pin(async move { self.broker()?.begin_login(login) })
     }
 
     fn login(&self, id: &str) -> Option<LoginView> {
-        self.shared().ok()?.broker.login(id)
+        self.broker().ok()?.login(id)
     }
 
     fn login_input<'a>(&'a self, id: &'a str, input: LoginInput) -> Answer<'a, LoginView> {
-        Box::pin(async move { self.shared()?.broker.login_input(id, input).await })
+        Box::pin(async move { self.broker()?.login_input(id, input).await })
     }
 
     fn callback<'a>(&'a self, query: &'a str) -> Answer<'a, Option<LoginView>> {
-        Box::pin(async move { Ok(self.shared()?.broker.callback(query).await) })
+        Box::pin(async move {
+            // The `state` says whose login it is, whichever profile that belongs to.
+            for broker in self.shared()?.profiles.opened() {
+                if let Some(view) = broker.callback(query).await {
+                    return Ok(Some(view));
+                }
+            }
+            Ok(None)
+        })
     }
 
     fn audit(&self, filter: AuditFilter) -> Answer<'_, Vec<AuditLine>> {
@@ -149,11 +165,11 @@ impl Backend for DaemonBackend {
     fn live(&self) -> Receiver<Arc<AuditLine>> {
         // Without the daemon nothing happens: a channel whose other end is gone.
         self.shared()
-            .map_or_else(|_| tokio::sync::broadcast::channel(1).1, |shared| shared.broker.live())
+            .map_or_else(|_| tokio::sync::broadcast::channel(1).1, |shared| shared.common.live())
     }
 
     fn problems(&self) -> Answer<'_, Vec<ErrorReply>> {
-        self.aside(|shared| Ok(shared.broker.problems()))
+        self.aside(|shared| Ok(shared.profiles.get(None)?.problems()))
     }
 }
 

@@ -48,6 +48,16 @@ const KEPT_VARIABLES: [&str; 17] = [
 pub struct Client {
     wire: Wire,
     events: Vec<RunEvent>,
+    acting: Acting,
+}
+
+/// In which profile, and as which agent, something is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acting {
+    /// Profile; none: the one in use.
+    pub profile: Option<String>,
+    /// Agent identity, where one was named.
+    pub identity: Option<String>,
 }
 
 /// Whose daemon is started, when a root `run` acts for the user who called sudo.
@@ -79,7 +89,10 @@ impl Client {
     /// Connects to the daemon if there is one.
     pub fn connect(home: &Home) -> Result<Option<Self>, ErrorReply> {
         match UnixStream::connect(home.daemon_socket()) {
-            Ok(stream) => Ok(Some(Self { wire: Wire::new(stream), events: Vec::new() })),
+            Ok(stream) => {
+                let (events, acting) = (Vec::new(), Acting::default());
+                Ok(Some(Self { wire: Wire::new(stream), events, acting }))
+            }
             Err(error)
                 if matches!(
                     error.kind(),
@@ -127,6 +140,12 @@ impl Client {
                 ));
             }
         }
+    }
+
+    /// The same, asking for this profile and as this agent from now on.
+    #[must_use]
+    pub fn acting(self, acting: Acting) -> Self {
+        Self { acting, ..self }
     }
 
     /// Asks, and waits for the answer.
@@ -179,7 +198,9 @@ impl Client {
         request: Request,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<Reply<T>, ErrorReply> {
-        let envelope = Envelope { version: env!("CARGO_PKG_VERSION").to_owned(), request };
+        let Acting { profile, identity } = self.acting.clone();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let envelope = Envelope { version, profile, identity, request };
         // A daemon that refuses us says so and closes, without waiting for what we have to say.
         let sent = self.wire.send(&envelope, descriptors);
         loop {

@@ -15,7 +15,7 @@ use std::{
 use super::{server::Shared, wire};
 use crate::protocol::{ErrorKind, ErrorReply, ListenerKind, OpenRun, RunEvent, RunOpened, RunView};
 use crate::{
-    broker::{Notice, RunGate},
+    broker::{Broker, Notice, RunGate},
     interceptor::{self, Dialer, Listener, NameTable, RunCa, RunHandle},
 };
 
@@ -109,6 +109,7 @@ pub(super) struct OpenedRun {
 impl OpenedRun {
     pub(super) fn open(
         shared: &Arc<Shared>,
+        broker: &Arc<Broker>,
         open: OpenRun,
         sender: io::Result<UnixStream>,
     ) -> Result<(Self, RunOpened), ErrorReply> {
@@ -123,8 +124,7 @@ impl OpenedRun {
         let dialer = Dialer::new(config)
             .map_err(|error| failed(format!("cannot dial for this run: {error}")))?;
         let requests = Arc::new(AtomicU64::new(0));
-        let (gate, opened) =
-            RunGate::open(&shared.broker, &open, Arc::clone(&requests), voice.clone())?;
+        let (gate, opened) = RunGate::open(broker, &open, Arc::clone(&requests), voice.clone())?;
         let entry = Entry { command: open.command, opened: Instant::now(), requests, voice };
         shared.runs.insert(&open.id, Arc::new(entry))?;
         let gate = Arc::new(gate);

@@ -40,7 +40,7 @@ use super::{
 };
 use crate::protocol::{ErrorKind, ErrorReply, Status};
 use crate::{
-    broker::{Broker, KeyPlace, OAuthOptions},
+    broker::{Common, KeyPlace, OAuthOptions, Profiles},
     dashboard::Dashboard,
     interceptor::Workers,
     paths::{self, Home},
@@ -78,7 +78,9 @@ impl fmt::Debug for ServeOptions {
 
 /// What every client's thread shares.
 pub(super) struct Shared {
-    pub(super) broker: Arc<Broker>,
+    /// What all profiles share.
+    pub(super) common: Arc<Common>,
+    pub(super) profiles: Profiles,
     /// The home that it all is for.
     pub(super) hold: Hold,
     pub(super) runs: Runs,
@@ -98,7 +100,7 @@ pub(super) struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("broker", &self.broker).finish_non_exhaustive()
+        f.debug_struct("Shared").field("profiles", &self.profiles).finish_non_exhaustive()
     }
 }
 
@@ -128,7 +130,7 @@ impl Shared {
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
             runs: self.runs.views(),
-            master_key: self.broker.key_place().to_owned(),
+            master_key: self.common.key_place().to_owned(),
             dashboard: self.dashboard.is_ok().then(|| self.origin.clone()),
         }
     }
@@ -194,7 +196,8 @@ fn unavailable(message: String, hint: Option<String>) -> ErrorReply {
     ErrorReply { kind: ErrorKind::Unavailable, message, hint }
 }
 
-/// Started means bound: lock held, vault open, socket listening.
+/// Started means bound: lock held, audit log open, socket listening. Each vault is opened when it is first
+/// needed, so that one that cannot be costs no other.
 struct Server {
     shared: Arc<Shared>,
     listener: UnixListener,
@@ -248,9 +251,9 @@ impl Server {
             .build()
             .map_err(|error| io_error("its runtime")(&error))?;
         let browser = Browser::bind(options.dashboard_port);
-        let broker = Broker::open(
+        let common = Common::open(
             &home,
-            &options.key,
+            options.key,
             OAuthOptions {
                 runtime: runtime.handle().clone(),
                 network: Arc::new(Outbound::new(Arc::clone(&options.settings))),
@@ -273,7 +276,8 @@ impl Server {
             },
             origin: format!("http://127.0.0.1:{port}"),
             audit_log: home.audit_log(),
-            broker,
+            profiles: Profiles::new(&common),
+            common,
             hold,
             runs: Runs::default(),
             workers,
@@ -342,7 +346,7 @@ impl Server {
         self.no_more.notify_one();
         self.shared.runs.tell_stopping();
         self.shared.workers.drain(DRAIN_LIMIT);
-        self.shared.broker.close();
+        self.shared.common.close();
         self.runtime.shutdown_timeout(RUNTIME_LIMIT);
         tracing::info!("stopped");
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{runs::OpenedRun, server::Shared, wire::Wire};
+use crate::broker::Broker;
 use crate::protocol::{Envelope, ErrorKind, ErrorReply, Reply, Request};
 
 /// Longest wait for a login's next step in one request, in seconds.
@@ -40,8 +41,8 @@ pub(super) fn serve(shared: &Arc<Shared>, stream: UnixStream) {
             break;
         }
     }
-    for id in &session.logins {
-        shared.broker.cancel_login(id);
+    for (broker, id) in &session.logins {
+        broker.cancel_login(id);
     }
 }
 
@@ -50,7 +51,7 @@ struct Session<'a> {
     wire: Wire,
     run: Option<OpenedRun>,
     /// Logins it has begun: they end with it.
-    logins: Vec<String>,
+    logins: Vec<(Arc<Broker>, String)>,
     /// The daemon is to stop once the answer is out.
     stop: bool,
 }
@@ -64,25 +65,27 @@ impl Session<'_> {
     }
 
     fn dispatch(&mut self, envelope: Envelope) -> Result<Value, ErrorReply> {
-        let broker = &self.shared.broker;
         check_version(&envelope)?;
+        let profile = envelope.profile.as_deref();
+        let broker = || self.shared.profiles.get(profile);
         match envelope.request {
             Request::Status => json(self.shared.status()),
             Request::Stop => {
                 self.stop = true;
                 json(())
             }
-            Request::Connections { provider } => json(broker.connections(provider.as_deref())?),
+            Request::Connections { provider } => json(broker()?.connections(provider.as_deref())?),
             Request::PutConnection { provider, connection, fields, replace } => {
-                json(broker.put(&provider, &connection, fields, replace)?)
+                json(broker()?.put(&provider, &connection, fields, replace)?)
             }
             Request::GetConnection { provider, connection, reveal, purpose } => {
-                json(broker.credential(&provider, connection.as_deref(), reveal, &purpose)?)
+                json(broker()?.credential(&provider, connection.as_deref(), reveal, &purpose)?)
             }
             Request::SetDefault { provider, connection } => {
-                json(broker.set_default(&provider, &connection)?)
+                json(broker()?.set_default(&provider, &connection)?)
             }
             Request::DeleteConnections { provider, connection, forget_clients } => {
+                let broker = broker()?;
                 if forget_clients {
                     broker.forget_clients(&provider)?;
                 }
@@ -90,21 +93,24 @@ impl Session<'_> {
                 json(self.shared.runtime.block_on(gone)?)
             }
             Request::BeginLogin(begin) => {
+                let broker = broker()?;
                 let view = broker.begin_login(*begin)?;
-                self.logins.push(view.id.clone());
+                self.logins.push((broker, view.id.clone()));
                 json(view)
             }
-            Request::ImportTokens(tokens) => json(broker.import_tokens(*tokens)?),
+            Request::ImportTokens(tokens) => json(broker()?.import_tokens(*tokens)?),
             Request::AwaitLogin { id, seen, seconds } => {
                 let wait = Duration::from_secs(seconds.min(LONGEST_LOOK).into());
+                let broker = broker()?;
                 json(self.shared.runtime.block_on(broker.await_login(&id, seen, wait))?)
             }
             Request::LoginInput { id, input } => {
+                let broker = broker()?;
                 json(self.shared.runtime.block_on(broker.login_input(&id, input))?)
             }
             Request::DashboardLink { page } => json(self.shared.dashboard_link(page.as_deref())?),
-            Request::ReloadProviders => json(broker.reload_providers()?),
-            Request::VerifyVault => json(broker.verify()?),
+            Request::ReloadProviders => json(self.shared.common.reload_providers()?),
+            Request::VerifyVault => json(broker()?.verify()?),
             Request::OpenRun(open) => {
                 if self.run.is_some() {
                     return Err(usage("this connection already has a run"));
@@ -112,7 +118,10 @@ impl Session<'_> {
                 if self.shared.is_stopping() {
                     return Err(stopping());
                 }
-                let (run, opened) = OpenedRun::open(self.shared, *open, self.wire.sender())?;
+                let (run, opened) = {
+                    let broker = broker()?;
+                    OpenedRun::open(self.shared, &broker, *open, self.wire.sender())
+                }?;
                 self.run = Some(run);
                 json(opened)
             }

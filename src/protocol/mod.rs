@@ -19,6 +19,12 @@ pub struct Envelope {
     /// Version of the client; the daemon refuses another than its own, except to say its status or
     /// to stop.
     pub version: String,
+    /// Profile that is meant; none: the one in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Agent identity that acts, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// What is asked.
     pub request: Request,
 }

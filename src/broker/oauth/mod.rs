@@ -42,7 +42,7 @@ pub trait Network: fmt::Debug + Send + Sync {
 }
 
 /// What the broker needs for OAuth.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct OAuthOptions {
     /// Where waiting is done.
     pub runtime: Handle,
@@ -70,11 +70,6 @@ impl OAuth {
         let OAuthOptions { runtime, network, redirect_uri, unreachable } = options;
         let (renewals, logins) = (Renewals::default(), Logins::default());
         Self { runtime, network, redirect_uri, unreachable, renewals, logins }
-    }
-
-    /// Why no browser can come back, if so.
-    pub(super) fn unreachable(&self) -> Option<&str> {
-        self.unreachable.as_deref()
     }
 
     /// What requests about stored connections leave by.

@@ -219,8 +219,9 @@ impl Drive<'_> {
     fn define(&self, provider: &str, text: &str) -> Result<PathBuf, ErrorReply> {
         let failed =
             |error: paths::Error| ErrorReply::caused(ErrorKind::Failed, &error, error.hint());
-        paths::create_private_dir(&self.broker.providers).map_err(failed)?;
-        let path = self.broker.providers.join(format!("{provider}.toml"));
+        let providers = self.broker.common.providers();
+        paths::create_private_dir(&providers).map_err(failed)?;
+        let path = providers.join(format!("{provider}.toml"));
         paths::write_private(&path, text.as_bytes()).map_err(failed)?;
         self.broker.reload_providers()?;
         Ok(path)

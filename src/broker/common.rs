@@ -1,0 +1,163 @@
+//! What all profiles of a user share: the audit log, the definitions, the way out, and whoever looks on.
+//!
+//! Knows no vault and no connection. Whatever changes here is told to every [`Broker`] that is open.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use tokio::sync::broadcast;
+
+use super::{
+    Broker, KEYRING_SERVICE, KeyPlace, LiveEvent, OAuthOptions, audit_error, load_registry,
+    patiently, user_name,
+};
+use crate::{
+    audit::{self, AuditLog, Event},
+    paths::Home,
+    protocol::{ErrorKind, ErrorReply, chain},
+    provider::Registry,
+    vault::KeySource,
+};
+
+/// Events that whoever looks on may be behind.
+const LIVE_BACKLOG: usize = 256;
+
+/// What the profiles of one user have in common.
+#[derive(Debug)]
+pub struct Common {
+    pub(super) home: Home,
+    pub(super) audit: AuditLog,
+    pub(super) key_place: KeyPlace,
+    pub(super) user: Arc<str>,
+    pub(super) oauth: OAuthOptions,
+    registry: Mutex<Arc<Registry>>,
+    /// Those that have been opened, so that they learn of definitions that change.
+    brokers: Mutex<Vec<Weak<Broker>>>,
+    /// Events as they happen, for whoever looks on.
+    live: broadcast::Sender<Arc<LiveEvent>>,
+}
+
+impl Common {
+    /// Opens the audit log of a home and reads the definitions.
+    ///
+    /// # Errors
+    /// The audit log's, as the commands show them.
+    pub fn open(
+        home: &Home,
+        key_place: KeyPlace,
+        oauth: OAuthOptions,
+    ) -> Result<Arc<Self>, ErrorReply> {
+        let audit = patiently(
+            || AuditLog::open(&home.audit_log()),
+            |error| matches!(error, audit::Error::Held { .. }),
+        )
+        .map_err(|error| audit_error(&error))?;
+        Ok(Arc::new(Self {
+            home: home.clone(),
+            audit,
+            key_place,
+            user: user_name().into(),
+            oauth,
+            registry: Mutex::new(Arc::new(load_registry(&home.providers()))),
+            brokers: Mutex::default(),
+            live: broadcast::Sender::new(LIVE_BACKLOG),
+        }))
+    }
+
+    /// Writes what is still to be written. Called once, when the daemon has drained.
+    pub fn close(&self) {
+        if let Err(error) = self.audit.flush() {
+            tracing::error!(error = chain(&error), "the audit log is not complete");
+        }
+    }
+
+    /// Where the master key is.
+    pub fn key_place(&self) -> &'static str {
+        self.key_place.as_str()
+    }
+
+    /// The user's name, as the audit log has it.
+    #[must_use]
+    pub fn user(&self) -> &Arc<str> {
+        &self.user
+    }
+
+    /// Where the user's own definitions lie.
+    pub(super) fn providers(&self) -> PathBuf {
+        self.home.providers()
+    }
+
+    /// All definitions.
+    #[must_use]
+    pub fn definitions(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the provider definitions again, and what they mean for the connections of every profile
+    /// that is open.
+    ///
+    /// # Errors
+    /// The vaults'.
+    pub fn reload_providers(&self) -> Result<(), ErrorReply> {
+        let registry = Arc::new(load_registry(&self.providers()));
+        *self.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
+        let open = {
+            let mut brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
+            brokers.retain(|broker| broker.strong_count() > 0);
+            brokers.clone()
+        };
+        open.iter().filter_map(Weak::upgrade).try_for_each(|broker| broker.reread())
+    }
+
+    /// From now on `broker` is told of definitions that change.
+    pub(super) fn enlist(&self, broker: &Arc<Broker>) {
+        let mut brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
+        brokers.push(Arc::downgrade(broker));
+    }
+
+    /// Events from now on, of every profile.
+    #[must_use]
+    pub fn live(&self) -> broadcast::Receiver<Arc<LiveEvent>> {
+        self.live.subscribe()
+    }
+
+    /// What keeps everything from working as it should, whichever profile is meant.
+    #[must_use]
+    pub fn problems(&self) -> Vec<ErrorReply> {
+        let mut problems = Vec::new();
+        if let Err(error) = self.audit.healthy() {
+            problems.push(audit_error(&error));
+        }
+        if let Some(why) = &self.oauth.unreachable {
+            problems.push(ErrorReply {
+                kind: ErrorKind::Unavailable,
+                message: why.clone(),
+                hint: Some("set `dashboard_port` in config.toml".to_owned()),
+            });
+        }
+        problems
+    }
+
+    /// Puts an event on record, and shows it to whoever looks on.
+    pub(super) fn append(&self, event: Event) -> audit::Result<()> {
+        if self.live.receiver_count() > 0
+            && let Ok(serde_json::Value::Object(shown)) = serde_json::to_value(&event)
+        {
+            drop(self.live.send(Arc::new(shown)));
+        }
+        self.audit.append(event)
+    }
+
+    /// Where the key is that opens the vault of every profile.
+    pub(super) fn key_source(&self) -> KeySource {
+        match self.key_place {
+            KeyPlace::File => KeySource::File(self.home.master_key()),
+            KeyPlace::Keyring => KeySource::Keyring {
+                service: KEYRING_SERVICE.to_owned(),
+                user: self.home.root().display().to_string(),
+            },
+        }
+    }
+}
