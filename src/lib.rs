@@ -20,6 +20,7 @@ pub mod import;
 pub mod interceptor;
 pub mod output;
 pub mod paths;
+pub mod policy;
 pub mod protocol;
 pub mod provider;
 pub mod runner;

@@ -13,6 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("vault", &["paths"]),
     ("scrub", &[]),
     ("paths", &[]),
+    ("policy", &[]),
     ("import", &["paths", "provider"]),
     ("protocol", &[]),
     ("gate", &["scrub"]),

@@ -1,0 +1,233 @@
+//! Decides about one request at a time: allow, deny, or ask a person.
+//!
+//! A user's policy is a directory: `policy.toml` has simple rules, `*.cedar` files are used as they are
+//! (<https://docs.cedarpolicy.com>). Rules are translated to Cedar, everything is checked against one
+//! published schema ([`schema::TEXT`]), and [`Policy`] is the immutable result. It is given values and
+//! knows no vault, no provider and no HTTP; who asks, of what and when is a [`Query`].
+//!
+//! # Precedence
+//!
+//! Cedar's: a `forbid` beats every `permit`, in whichever file and order they stand. A rule `deny` is a
+//! `forbid`, `ask` is a `forbid` with the annotation `@verdict("ask")`, `allow` is a `permit`. So of the
+//! statements that match, deny beats ask beats allow; where none does, `default` of `policy.toml`
+//! decides. Without `policy.toml` that is `allow` where there is no policy at all, and Cedar's own
+//! answer, `deny`, where there are `.cedar` files.
+//!
+//! # Failing
+//!
+//! [`Policy::load`] is an error as a whole if any file cannot be read or means nothing: a part of a
+//! policy is no policy. A statement that cannot be evaluated denies and is named. Whoever holds no
+//! policy denies.
+
+mod action;
+mod cedar;
+mod engine;
+mod error;
+mod glob;
+mod limit;
+pub mod path;
+mod path_glob;
+mod query;
+mod read;
+mod rule;
+pub mod schema;
+mod slice;
+mod statement;
+mod table;
+mod window;
+
+use std::{fmt, fs, io, path::Path, sync::Arc};
+
+use self::engine::Engine;
+pub use self::{
+    error::{Error, Warning},
+    limit::{LimitRule, Quota},
+    query::{Decision, Query, Resource, Verdict},
+    read::check_rule,
+    statement::Statement,
+};
+
+/// The file with a user's rules.
+pub const RULES_FILE: &str = "policy.toml";
+/// What names the decision where no statement matched.
+pub const DEFAULT_ID: &str = "default";
+/// No policy file is longer.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// A compiled policy: immutable, and meant to be shared.
+pub struct Policy {
+    default: Verdict,
+    limits: Vec<LimitRule>,
+    warnings: Vec<Warning>,
+    engine: Engine,
+}
+
+/// What one file says.
+#[derive(Debug, Default)]
+struct Part {
+    default: Option<Verdict>,
+    statements: Vec<Statement>,
+    limits: Vec<LimitRule>,
+}
+
+impl Policy {
+    /// Reads a directory. One that does not exist allows everything, as an empty one does.
+    ///
+    /// # Errors
+    /// [`Error`] if anything in it cannot be read or means nothing.
+    pub fn load(directory: &Path) -> Result<Self, Error> {
+        let read = |source| Error::Read { path: directory.to_owned(), source };
+        let mut files = Vec::new();
+        match fs::read_dir(directory) {
+            Ok(entries) => {
+                for entry in entries {
+                    files.push(entry.map_err(read)?.path());
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(read(error)),
+        }
+        files.sort();
+        let mut parts = Vec::new();
+        for file in files {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+            // What editors leave behind.
+            let hidden = name.starts_with('.');
+            match extension {
+                _ if hidden => {}
+                // Rules come first, so that they are named first.
+                Some("toml") if name == RULES_FILE => parts.insert(0, Part::read(&file)?),
+                Some("toml") => return Err(Error::NotRead { path: file }),
+                Some("cedar") => parts.push(Part::read(&file)?),
+                _ => {}
+            }
+        }
+        Self::compile(parts)
+    }
+
+    /// Reads one file, a `policy.toml` or one in Cedar's language, as if it were alone.
+    ///
+    /// # Errors
+    /// [`Error`] if it cannot be read or means nothing.
+    pub fn load_file(file: &Path) -> Result<Self, Error> {
+        Self::compile(vec![Part::read(file)?])
+    }
+
+    /// The policy of a fresh install: everything is allowed.
+    #[must_use]
+    pub fn default_allow() -> Self {
+        Self {
+            default: Verdict::Allow,
+            limits: Vec::new(),
+            warnings: Vec::new(),
+            engine: Engine::default(),
+        }
+    }
+
+    fn compile(parts: Vec<Part>) -> Result<Self, Error> {
+        let rules = parts.iter().find_map(|part| part.default);
+        let default =
+            rules.unwrap_or(if parts.is_empty() { Verdict::Allow } else { Verdict::Deny });
+        let (mut statements, mut limits) = (Vec::new(), Vec::new());
+        for part in parts {
+            statements.extend(part.statements);
+            limits.extend(part.limits);
+        }
+        let warnings = cedar::validate(&statements)?;
+        Ok(Self { default, limits, warnings, engine: Engine::new(statements)? })
+    }
+
+    /// Decides about one request, with the path as it stands in the query.
+    #[must_use]
+    pub fn decide(&self, query: &Query<'_>) -> Decision {
+        self.engine.decide(query).unwrap_or_else(|| self.by_default())
+    }
+
+    /// Decides about one request, with its path in every way a server may read it: the strictest
+    /// answer holds.
+    #[must_use]
+    pub fn decide_path(&self, query: &Query<'_>, path: &path::Canonical) -> Decision {
+        let mut decision = self.decide(&Query { path: path.as_str(), ..*query });
+        for reading in path.readings() {
+            let other = self.decide(&Query { path: reading, ..*query });
+            if other.verdict > decision.verdict {
+                decision = other;
+            }
+        }
+        decision
+    }
+
+    fn by_default(&self) -> Decision {
+        let policy = (self.default != Verdict::Allow).then(|| Arc::from(DEFAULT_ID));
+        Decision { verdict: self.default, policy, reason: None, ask_seconds: None }
+    }
+
+    /// What is decided where no statement matches.
+    #[must_use]
+    pub fn default_verdict(&self) -> Verdict {
+        self.default
+    }
+
+    /// The rules and Cedar policies, those of `policy.toml` first.
+    #[must_use]
+    pub fn statements(&self) -> &[Statement] {
+        self.engine.statements()
+    }
+
+    /// The limits, in the order they are written.
+    #[must_use]
+    pub fn limits(&self) -> &[LimitRule] {
+        &self.limits
+    }
+
+    /// What is allowed but most likely not meant, such as a policy that can never match.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The whole policy in Cedar's language. Where the default is to ask, Cedar cannot say it, and a
+    /// comment does.
+    #[must_use]
+    pub fn to_cedar(&self) -> String {
+        let mut text = String::new();
+        match self.default {
+            Verdict::Allow => text.push_str(
+                "// What no policy forbids is allowed.\n@id(\"default\")\npermit(principal, action, resource);\n",
+            ),
+            Verdict::Ask => text.push_str("// What no policy permits is asked for.\n"),
+            Verdict::Deny => text.push_str("// What no policy permits is denied.\n"),
+        }
+        for statement in self.statements() {
+            text.push('\n');
+            text.push_str(&format!("// {}\n", statement.place()));
+            text.push_str(statement.cedar());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("default", &self.default)
+            .field("statements", &self.statements().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Part {
+    fn read(file: &Path) -> Result<Self, Error> {
+        let text = error::read_text(file, MAX_BYTES)?;
+        if file.extension().is_some_and(|extension| extension == "cedar") {
+            let statements = cedar::parse(file, &text)?;
+            return Ok(Self { statements, ..Self::default() });
+        }
+        read::parse(file, &text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

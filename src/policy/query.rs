@@ -1,0 +1,97 @@
+//! What is asked, and what is answered.
+
+use std::sync::Arc;
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+/// One request of an agent, or one connection that is to be passed through undecrypted.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The agent identity: `agent://local/codex`.
+    pub agent: &'a str,
+    /// The user it acts for.
+    pub user: &'a str,
+    /// The profile whose connections it uses.
+    pub profile: &'a str,
+    /// The run's id.
+    pub run: &'a str,
+    /// The request's method as it is sent (methods are case-sensitive, RFC 9110 §9.1); `None`: a
+    /// connection without one.
+    pub method: Option<&'a str>,
+    /// Host name in lower case or address.
+    pub host: &'a str,
+    /// TCP port.
+    pub port: u16,
+    /// Path without the query, as [`super::path::canonical`] gives it; empty for a connection.
+    pub path: &'a str,
+    /// Names of the query's parameters, decoded.
+    pub query_keys: &'a [String],
+    /// What it is asked of.
+    pub resource: Resource<'a>,
+    /// When.
+    pub time: Timestamp,
+    /// Where, for rules with hours and days.
+    pub zone: &'a TimeZone,
+}
+
+/// What a request is asked of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Resource<'a> {
+    /// A connection.
+    Connection {
+        /// Its provider: `github`.
+        provider: &'a str,
+        /// Its full name: `github/work`.
+        connection: &'a str,
+    },
+    /// A host that no provider claims: [`Query::host`].
+    Host,
+}
+
+/// What is decided. The greater one is the stricter one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It may pass.
+    Allow,
+    /// It may pass once a person has said so.
+    Ask,
+    /// It may not pass.
+    Deny,
+}
+
+impl Verdict {
+    /// As `policy.toml` spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "allow" => Ok(Self::Allow),
+            "ask" => Ok(Self::Ask),
+            "deny" => Ok(Self::Deny),
+            _ => Err("expected `allow`, `deny` or `ask`".to_owned()),
+        }
+    }
+}
+
+/// A verdict, and which statement it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Id of the statement that decided, [`super::DEFAULT_ID`] where none matched and the default is
+    /// not to allow; `None`: allowed by default.
+    pub policy: Option<Arc<str>>,
+    /// Why, as the statement's author put it, or why it could not be evaluated.
+    pub reason: Option<Arc<str>>,
+    /// How long to wait for a person, in seconds, where the statement says so.
+    pub ask_seconds: Option<u32>,
+}
