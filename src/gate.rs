@@ -19,7 +19,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, request::Parts};
 use secrecy::SecretString;
 
-use crate::scrub::Scrubber;
+use crate::{process::Process, scrub::Scrubber};
 
 /// Where a connection is going: the name the agent asked for and the port it dialled.
 ///
@@ -207,6 +207,8 @@ pub enum Decision {
 pub struct Record {
     /// What it is about.
     pub kind: RecordKind,
+    /// Who made the connection; none if that cannot be told.
+    pub process: Option<Process>,
     /// Where it went.
     pub target: Target,
     /// Request method, if it is a request.

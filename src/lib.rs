@@ -2,7 +2,7 @@
 //! known providers, and puts the user's credential into each request. The agent never holds a secret.
 //!
 //! Layers, each knowing no other: [`vault`] (encrypted records), [`provider`] (service definitions),
-//! [`audit`] (what happened), [`scrub`] (secrets in what comes back). The [`broker`] composes them and
+//! [`audit`] (what happened), [`scrub`] (secrets in what comes back), [`process`] (who connects). The [`broker`] composes them and
 //! is the [`gate::Gate`] the [`interceptor`] asks. [`daemon`] serves runs; [`commands`] are the verbs.
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ pub mod interceptor;
 pub mod output;
 pub mod paths;
 pub mod policy;
+pub mod process;
 pub mod protocol;
 pub mod provider;
 pub mod runner;

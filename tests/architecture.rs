@@ -16,10 +16,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("policy", &[]),
     ("import", &["paths", "provider"]),
     ("protocol", &[]),
-    ("gate", &["scrub"]),
+    ("process", &[]),
+    ("gate", &["process", "scrub"]),
     ("provider", &["gate"]),
     ("trust", &["interceptor", "paths"]),
-    ("interceptor", &["gate", "scrub"]),
+    ("interceptor", &["gate", "process", "scrub"]),
     (
         "broker",
         &[
@@ -34,7 +35,19 @@ const EDGES: &[(&str, &[&str])] = &[
             "vault",
         ],
     ),
-    ("daemon", &["audit", "broker", "dashboard", "interceptor", "paths", "protocol", "provider"]),
+    (
+        "daemon",
+        &[
+            "audit",
+            "broker",
+            "dashboard",
+            "interceptor",
+            "paths",
+            "process",
+            "protocol",
+            "provider",
+        ],
+    ),
     ("runner", &["daemon", "interceptor", "paths", "protocol", "trust"]),
 ];
 

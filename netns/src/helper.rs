@@ -144,6 +144,12 @@ fn send_listeners(
                 false
             }
         };
+    match listen::diag_socket() {
+        Ok(diag) => bound.push(diag),
+        Err(error) => warnings.push(format!(
+            "the kernel does not tell whose a connection is ({error}): the audit log names no process"
+        )),
+    }
     for chunk in bound.chunks(MAX_DESCRIPTORS) {
         let kinds = chunk.iter().map(|(kind, _)| *kind).collect();
         let descriptors: Vec<_> = chunk.iter().map(|(_, socket)| socket.as_fd()).collect();

@@ -1,9 +1,9 @@
-//! The namespace's listening sockets.
+//! The namespace's listening sockets, and the one that knows of all others.
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
 };
 
 use nix::sys::socket::{
@@ -55,6 +55,19 @@ pub(crate) fn bind_redirected(ipv6: bool) -> io::Result<(u16, OwnedFd)> {
     let socket = tcp_listener(any(ipv6), 0, false)?;
     let port = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
     Ok((port, socket.into()))
+}
+
+/// A socket that can be asked which socket of this namespace has which inode number (sock_diag(7)).
+/// Its answers are for whoever holds it, wherever that is; it cannot change anything.
+pub(crate) fn diag_socket() -> io::Result<Bound> {
+    let network = std::fs::metadata("/proc/self/ns/net")?.ino();
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::NETLINK,
+        rustix::net::SocketType::RAW,
+        rustix::net::SocketFlags::CLOEXEC,
+        Some(rustix::net::netlink::SOCK_DIAG),
+    )?;
+    Ok((ListenerKind::SocketDiag { network }, socket))
 }
 
 fn any(ipv6: bool) -> IpAddr {

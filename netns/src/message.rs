@@ -13,7 +13,7 @@ use crate::{
     spec::{Credentials, DirectoryId, Network, Overlay},
 };
 
-/// What a listening socket is for.
+/// What a socket of the namespace is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListenerKind {
     /// TCP; the local address of an accepted socket is the address that was dialled.
@@ -33,6 +33,13 @@ pub enum ListenerKind {
     DnsUdp,
     /// TCP port 53, dual stack.
     DnsTcp,
+    /// No listener: a netlink socket that answers questions about the sockets of the namespace
+    /// (sock_diag(7)).
+    SocketDiag {
+        /// The network namespace's inode number, as in `net:[4026531840]` (namespaces(7)). It is no
+        /// other's for as long as one of these sockets is open.
+        network: u64,
+    },
 }
 
 /// How a command ended.

@@ -44,7 +44,7 @@ pub struct Sandbox {
 /// What a new namespace has to offer.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Its listening sockets, to be handed to whoever accepts on them.
+    /// Its sockets, to be handed to whoever accepts on them.
     pub listeners: Vec<Listener>,
     /// Is the catch-all redirect in place? False if it was not asked for or cannot be.
     pub catch_all: bool,
@@ -54,7 +54,7 @@ pub struct Prepared {
     pub warnings: Vec<String>,
 }
 
-/// A listening socket of the namespace.
+/// A socket of the namespace, to listen on or to ask.
 #[derive(Debug)]
 pub struct Listener {
     /// What it is for.

@@ -426,7 +426,11 @@ impl Gate for RunGate {
             Decision::Answer => "answer",
             Decision::Deny => "deny",
         };
+        let (process, executable) =
+            record.process.map(|process| (process.pid, process.executable)).unzip();
         self.note(Event {
+            process,
+            executable,
             connection: record.connection,
             method: record.method.map(method_name),
             host: Some(record.target.host),

@@ -17,6 +17,7 @@ use crate::protocol::{ErrorKind, ErrorReply, ListenerKind, OpenRun, RunEvent, Ru
 use crate::{
     broker::{Broker, Notice, RunGate},
     interceptor::{self, Dialer, Listener, NameTable, RunCa, RunHandle},
+    process::Callers,
 };
 
 /// A run that does not read what it is told is not waited for longer.
@@ -134,6 +135,7 @@ impl OpenedRun {
             ca: Arc::new(ca),
             names: Arc::new(NameTable::new(open.names)),
             dialer: Arc::new(dialer),
+            callers: Callers::default(),
         });
         let opened = RunOpened { home, ..opened };
         Ok((Self { run, handles: Vec::new(), shared: Arc::clone(shared), gate }, opened))
@@ -147,7 +149,15 @@ impl OpenedRun {
     ) -> Result<(), ErrorReply> {
         // Covered by now, and if it was moved meanwhile, then perhaps too late.
         shared.hold.check(true)?;
-        let listeners = kinds.iter().map(listener).zip(descriptors).collect();
+        let mut listeners = Vec::with_capacity(kinds.len());
+        for (kind, descriptor) in kinds.iter().zip(descriptors) {
+            match listener(kind) {
+                Attached::Listener(listener) => listeners.push((listener, descriptor)),
+                Attached::Diag { network } => {
+                    self.run.callers.look_into(shared.finder.namespace(descriptor, network));
+                }
+            }
+        }
         let handle = shared
             .workers
             .serve(&self.run, listeners)
@@ -166,14 +176,21 @@ impl Drop for OpenedRun {
     }
 }
 
-fn listener(kind: &ListenerKind) -> Listener {
-    match kind {
+/// What a run's socket is to us.
+enum Attached {
+    Listener(Listener),
+    Diag { network: u64 },
+}
+
+fn listener(kind: &ListenerKind) -> Attached {
+    Attached::Listener(match kind {
         ListenerKind::Tcp { port } => Listener::Tcp(*port),
         ListenerKind::Redirected => Listener::Redirected,
         ListenerKind::HostPort { port } => Listener::HostPort(*port),
         ListenerKind::DnsUdp => Listener::DnsUdp,
         ListenerKind::DnsTcp => Listener::DnsTcp,
-    }
+        ListenerKind::SocketDiag { network } => return Attached::Diag { network: *network },
+    })
 }
 
 fn failed(message: String) -> ErrorReply {

@@ -44,6 +44,7 @@ use crate::{
     dashboard::Dashboard,
     interceptor::Workers,
     paths::{self, Home},
+    process::Finder,
 };
 
 /// How long requests that are under way may take when the daemon is told to stop.
@@ -85,6 +86,8 @@ pub(super) struct Shared {
     pub(super) hold: Hold,
     pub(super) runs: Runs,
     pub(super) workers: Workers,
+    /// Finds out which process made a connection.
+    pub(super) finder: Finder,
     pub(super) started: Instant,
     /// Where the control side waits for the network.
     pub(super) runtime: tokio::runtime::Handle,
@@ -263,6 +266,7 @@ impl Server {
         )?;
         let workers =
             Workers::start(worker_count()).map_err(|error| io_error("its workers")(&error))?;
+        let finder = Finder::start().map_err(|error| io_error("its workers")(&error))?;
         let listener = bind_socket(&home).map_err(|error| io_error("its socket")(&error))?;
         let Browser { listener: for_browsers, port, problem } = browser;
         let sessions = home.dashboard_sessions();
@@ -281,6 +285,7 @@ impl Server {
             hold,
             runs: Runs::default(),
             workers,
+            finder,
             started: Instant::now(),
             runtime: runtime.handle().clone(),
             stopping: AtomicBool::new(false),
@@ -346,6 +351,8 @@ impl Server {
         self.no_more.notify_one();
         self.shared.runs.tell_stopping();
         self.shared.workers.drain(DRAIN_LIMIT);
+        // Records that wait for it are in the log before that is closed.
+        self.shared.finder.stop();
         self.shared.common.close();
         self.runtime.shutdown_timeout(RUNTIME_LIMIT);
         tracing::info!("stopped");

@@ -24,7 +24,10 @@ use super::{
     serve, tunnel,
     workers::Context,
 };
-use crate::gate::{Admission, RecordKind, Target};
+use crate::{
+    gate::{Admission, RecordKind, Target},
+    process::Caller,
+};
 
 /// The only port on which TLS is looked into.
 const HTTPS: u16 = 443;
@@ -43,6 +46,22 @@ const SILENT: &str = "no-hello";
 /// Code of a connection that could be intercepted only if it were TLS.
 const CLEARTEXT: &str = "not-tls";
 
+/// A connection of the agent's, and which of its processes it is from.
+pub(super) struct Arrival {
+    pub(super) stream: TcpStream,
+    pub(super) caller: Caller,
+}
+
+impl Arrival {
+    /// Begins to look for the process: it may be gone in a moment.
+    fn new(run: &Run, stream: TcpStream, wanted: SocketAddr) -> Self {
+        let caller = stream
+            .peer_addr()
+            .map_or_else(|_| Caller::default(), |own| run.callers.of(own, wanted));
+        Self { stream, caller }
+    }
+}
+
 /// Serves one accepted connection to its end.
 pub(super) async fn connection(
     context: Rc<Context>,
@@ -54,16 +73,21 @@ pub(super) async fn connection(
         tracing::debug!(%error, "the agent left before its connection was served");
         return;
     }
-    if let Listener::HostPort(port) = listener {
-        return host_port(&run, stream, port).await;
-    }
-    match destination(&stream, listener) {
-        Ok(wanted) if wanted.ip() == PROBE_V4 || wanted.ip() == PROBE_V6 => {
-            probe(&run, stream, wanted).await;
+    let wanted = match destination(&stream, listener) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            tracing::warn!(%error, "a connection's destination cannot be told");
+            return;
         }
-        Ok(wanted) => route(context, run, stream, wanted).await,
-        Err(error) => tracing::warn!(%error, "a connection's destination cannot be told"),
+    };
+    if wanted.ip() == PROBE_V4 || wanted.ip() == PROBE_V6 {
+        return probe(&run, stream, wanted).await;
     }
+    let arrival = Arrival::new(&run, stream, wanted);
+    if let Listener::HostPort(port) = listener {
+        return host_port(&run, arrival, port).await;
+    }
+    route(context, run, arrival, wanted).await;
 }
 
 /// The address and port the agent dialled.
@@ -93,35 +117,35 @@ async fn probe(run: &Run, mut stream: TcpStream, wanted: SocketAddr) {
     }
 }
 
-async fn route(context: Rc<Context>, run: Arc<Run>, mut stream: TcpStream, wanted: SocketAddr) {
+async fn route(context: Rc<Context>, run: Arc<Run>, mut arrival: Arrival, wanted: SocketAddr) {
     let named = run.names.name_of(wanted.ip());
     if wanted.port() != HTTPS {
         // Not looked into: the server may be the one to speak first.
-        return opaque(&run, stream, wanted, named, BytesMut::new()).await;
+        return opaque(&run, arrival, wanted, named, BytesMut::new()).await;
     }
-    match peek::opening(&mut stream).await {
+    match peek::opening(&mut arrival.stream).await {
         Opening::Tls(accepted, raw) => {
             let sni = accepted.client_hello().server_name().map(normal);
             match sni.or(named).or_else(|| literal(wanted)) {
                 Some(host) => {
                     let target = Target { host, port: wanted.port() };
-                    tls(context, run, stream, target, *accepted, raw).await;
+                    tls(context, run, arrival, target, *accepted, raw).await;
                 }
-                None => alert(&run, stream, unnamed(wanted), NO_NAME).await,
+                None => alert(&run, arrival, unnamed(wanted), NO_NAME).await,
             }
         }
-        Opening::Opaque(raw) => opaque(&run, stream, wanted, named, raw).await,
+        Opening::Opaque(raw) => opaque(&run, arrival, wanted, named, raw).await,
         Opening::Malformed => {
-            alert(&run, stream, best_name(wanted, named), NOT_TLS).await;
+            alert(&run, arrival, best_name(wanted, named), NOT_TLS).await;
         }
-        Opening::Nothing => refused(&run, best_name(wanted, named), SILENT),
+        Opening::Nothing => refused(&run, &arrival.caller, best_name(wanted, named), SILENT),
     }
 }
 
 async fn tls(
     context: Rc<Context>,
     run: Arc<Run>,
-    stream: TcpStream,
+    arrival: Arrival,
     target: Target,
     accepted: Accepted,
     raw: BytesMut,
@@ -129,41 +153,42 @@ async fn tls(
     match run.gate.admit(&target, true) {
         Admission::Intercept => {
             drop(raw);
-            Box::pin(serve::intercept(context, run, stream, target, accepted)).await;
+            Box::pin(serve::intercept(context, run, arrival, target, accepted)).await;
         }
-        Admission::Splice => splice(&run, stream, target, raw).await,
-        Admission::Refuse(denial) => alert(&run, stream, target, denial.code).await,
+        Admission::Splice => splice(&run, arrival, target, raw).await,
+        Admission::Refuse(denial) => alert(&run, arrival, target, denial.code).await,
     }
 }
 
 /// A connection that is passed on as it is, or not at all.
 async fn opaque(
     run: &Run,
-    stream: TcpStream,
+    arrival: Arrival,
     wanted: SocketAddr,
     named: Option<Arc<str>>,
     raw: BytesMut,
 ) {
     let Some(host) = named.or_else(|| literal(wanted)) else {
-        return refused(run, unnamed(wanted), NO_NAME);
+        return refused(run, &arrival.caller, unnamed(wanted), NO_NAME);
     };
     let target = Target { host, port: wanted.port() };
     match run.gate.admit(&target, false) {
-        Admission::Splice => splice(run, stream, target, raw).await,
-        Admission::Refuse(denial) => refused(run, target, denial.code),
-        Admission::Intercept => refused(run, target, CLEARTEXT),
+        Admission::Splice => splice(run, arrival, target, raw).await,
+        Admission::Refuse(denial) => refused(run, &arrival.caller, target, denial.code),
+        Admission::Intercept => refused(run, &arrival.caller, target, CLEARTEXT),
     }
 }
 
-async fn splice(run: &Run, stream: TcpStream, target: Target, raw: BytesMut) {
-    let entry = Entry::new(&run.gate, RecordKind::Splice, target.clone());
-    relay(entry, stream, run.dialer.tcp(&target).await, raw).await;
+async fn splice(run: &Run, arrival: Arrival, target: Target, raw: BytesMut) {
+    let entry = Entry::new(&run.gate, &arrival.caller, RecordKind::Splice, target.clone());
+    relay(entry, arrival.stream, run.dialer.tcp(&target).await, raw).await;
 }
 
-async fn host_port(run: &Run, stream: TcpStream, port: u16) {
+async fn host_port(run: &Run, arrival: Arrival, port: u16) {
     let target = Target { host: "localhost".into(), port };
-    let entry = Entry::new(&run.gate, RecordKind::Splice, target);
-    relay(entry, stream, dialer::host_port(port).await.map(Leg::Tcp), BytesMut::new()).await;
+    let entry = Entry::new(&run.gate, &arrival.caller, RecordKind::Splice, target);
+    let upstream = dialer::host_port(port).await.map(Leg::Tcp);
+    relay(entry, arrival.stream, upstream, BytesMut::new()).await;
 }
 
 async fn relay(
@@ -188,15 +213,15 @@ async fn relay(
 }
 
 /// Refuses in TLS' own words, so that the agent does not try again.
-async fn alert(run: &Run, mut stream: TcpStream, target: Target, code: &'static str) {
-    refused(run, target, code);
-    if let Err(error) = stream.write_all(&ACCESS_DENIED).await {
+async fn alert(run: &Run, mut arrival: Arrival, target: Target, code: &'static str) {
+    refused(run, &arrival.caller, target, code);
+    if let Err(error) = arrival.stream.write_all(&ACCESS_DENIED).await {
         tracing::debug!(%error, "the agent left before it was refused");
     }
 }
 
-fn refused(run: &Run, target: Target, code: &'static str) {
-    Entry::new(&run.gate, RecordKind::Connection, target).denied(code);
+fn refused(run: &Run, caller: &Caller, target: Target, code: &'static str) {
+    Entry::new(&run.gate, caller, RecordKind::Connection, target).denied(code);
 }
 
 /// Lower case, no trailing dot.

@@ -51,7 +51,7 @@ pub use fetch::{FetchError, fetch};
 pub use names::NameTable;
 pub use workers::{RunHandle, Workers};
 
-use crate::gate::Gate;
+use crate::{gate::Gate, process::Callers};
 
 /// One `authsome run`, as the interceptor sees it.
 pub struct Run {
@@ -65,6 +65,8 @@ pub struct Run {
     pub names: Arc<NameTable>,
     /// The way out.
     pub dialer: Arc<Dialer>,
+    /// Knows which of its processes made a connection.
+    pub callers: Callers,
 }
 
 impl fmt::Debug for Run {

@@ -13,7 +13,10 @@ use std::{
 
 use http::StatusCode;
 
-use crate::gate::{Decision, Gate, Record, RecordKind, Target};
+use crate::{
+    gate::{Decision, Gate, Record, RecordKind, Target},
+    process::Caller,
+};
 
 /// Error code of a request or connection that the agent left before it was over.
 const CUT_SHORT: &str = "agent-closed";
@@ -40,6 +43,7 @@ impl Tally {
 /// A record in the making.
 pub(super) struct Entry {
     gate: Arc<dyn Gate>,
+    caller: Caller,
     record: Option<Record>,
     begun: Instant,
     tally: Rc<Tally>,
@@ -52,7 +56,12 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
-    pub(super) fn new(gate: &Arc<dyn Gate>, kind: RecordKind, target: Target) -> Self {
+    pub(super) fn new(
+        gate: &Arc<dyn Gate>,
+        caller: &Caller,
+        kind: RecordKind,
+        target: Target,
+    ) -> Self {
         let decision = match kind {
             RecordKind::Request => Decision::Forward,
             RecordKind::Splice => Decision::Splice,
@@ -60,6 +69,7 @@ impl Entry {
         };
         let record = Record {
             kind,
+            process: None,
             target,
             method: None,
             path: None,
@@ -73,7 +83,8 @@ impl Entry {
             duration: std::time::Duration::ZERO,
         };
         let tally = Rc::default();
-        Self { gate: Arc::clone(gate), record: Some(record), begun: Instant::now(), tally }
+        let (gate, caller) = (Arc::clone(gate), caller.clone());
+        Self { gate, caller, record: Some(record), begun: Instant::now(), tally }
     }
 
     /// The counters whose last values are recorded.
@@ -118,7 +129,9 @@ impl Drop for Entry {
             record.bytes_sent = self.tally.sent.get();
             record.bytes_received = self.tally.received.get();
             record.duration = self.begun.elapsed();
-            self.gate.record(record);
+            // Who it was is known by now, unless it was over almost before it began.
+            let gate = Arc::clone(&self.gate);
+            self.caller.tell(move |process| gate.record(Record { process, ..record }));
         }
     }
 }

@@ -24,7 +24,8 @@ use crate::gate::{Decision, Injection, RecordKind, RequestFacts, TokenExchange, 
 
 /// Answers one request.
 pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Response<ReplyBody> {
-    let mut entry = Entry::new(&site.run.gate, RecordKind::Request, site.target().clone());
+    let mut entry =
+        Entry::new(&site.run.gate, &site.caller, RecordKind::Request, site.target().clone());
     let agent = hyper::upgrade::on(&mut request);
     let (mut parts, body) = request.into_parts();
     let injection = match authorize(&site, &parts, &mut entry).await {

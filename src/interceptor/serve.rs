@@ -19,11 +19,12 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{AlertDescription, server::Accepted};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tokio_rustls::{StartHandshake, server::TlsStream};
 
 use super::{
     Run,
+    accept::Arrival,
     drain::Watch,
     linger::Linger,
     record::Entry,
@@ -32,7 +33,10 @@ use super::{
     upstream::{LocalExecutor, Origin},
     workers::{Context, Tasks},
 };
-use crate::gate::{RecordKind, Target};
+use crate::{
+    gate::{RecordKind, Target},
+    process::Caller,
+};
 
 /// How long an agent may take for its part of the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,6 +56,8 @@ const MAX_SEND_BUFFER: usize = 256 << 10;
 /// What all requests of one connection share.
 pub(super) struct Site {
     pub(super) run: Arc<Run>,
+    /// Who sends them.
+    pub(super) caller: Caller,
     /// Where they go, and the name they must be for.
     pub(super) origin: Rc<Origin>,
     /// Where tunnels live once the connection has become one.
@@ -77,12 +83,13 @@ impl Site {
 pub(super) async fn intercept(
     context: Rc<Context>,
     run: Arc<Run>,
-    stream: TcpStream,
+    arrival: Arrival,
     target: Target,
     accepted: Accepted,
 ) {
+    let Arrival { stream, caller } = arrival;
     let refuse = |code| {
-        Entry::new(&run.gate, RecordKind::Connection, target.clone()).denied(code);
+        Entry::new(&run.gate, &caller, RecordKind::Connection, target.clone()).denied(code);
     };
     let config = match run.ca.config(&target.host) {
         Ok(config) => config,
@@ -102,7 +109,7 @@ pub(super) async fn intercept(
     };
     let watch = context.drain.watch();
     let tasks = Rc::clone(&context.tasks);
-    let site = Site { run, origin, tasks, switch: None };
+    let site = Site { run, caller, origin, tasks, switch: None };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         http2(site, stream, watch).await;
     } else {
@@ -128,10 +135,11 @@ fn handshake_code(error: &io::Error) -> &'static str {
 
 async fn http1(mut site: Site, stream: TlsStream<Linger>, mut watch: Watch) {
     let (gate, target) = (Arc::clone(&site.run.gate), site.target().clone());
+    let caller = site.caller.clone();
     let stream = StrictHttp1::new(
         stream,
         Box::new(move |code| {
-            Entry::new(&gate, RecordKind::Connection, target.clone()).denied(code);
+            Entry::new(&gate, &caller, RecordKind::Connection, target.clone()).denied(code);
         }),
     );
     site.switch = Some(stream.passthrough_switch());

@@ -13,6 +13,7 @@ use authsome::{
     interceptor::{
         DialConfig, Dialer, Listener, NameTable, ResolveRule, Run, RunCa, RunHandle, Workers,
     },
+    process::Callers,
 };
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -112,6 +113,7 @@ impl Scene {
             ca: Arc::new(ca),
             names: Arc::new(NameTable::new(BTreeMap::<String, Ipv4Addr>::new())),
             dialer: Arc::new(Dialer::new(config).unwrap()),
+            callers: Callers::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -130,6 +130,7 @@ fn serve(listener: Listener) {
         ListenerKind::Tcp { .. } | ListenerKind::Redirected | ListenerKind::HostPort { .. } => {
             connections(kind, &TcpListener::from(listener.fd));
         }
+        ListenerKind::SocketDiag { .. } => {}
     });
 }
 
