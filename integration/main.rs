@@ -14,6 +14,7 @@ mod import;
 mod lifecycle;
 mod moved;
 mod oauth;
+mod process;
 mod run;
 mod sudo;
 mod support;

@@ -138,7 +138,7 @@ async fn route(context: Rc<Context>, run: Arc<Run>, mut arrival: Arrival, wanted
         Opening::Malformed => {
             alert(&run, arrival, best_name(wanted, named), NOT_TLS).await;
         }
-        Opening::Nothing => refused(&run, &arrival.caller, best_name(wanted, named), SILENT),
+        Opening::Nothing => refused(&run, &arrival.caller, best_name(wanted, named), SILENT).await,
     }
 }
 
@@ -169,13 +169,13 @@ async fn opaque(
     raw: BytesMut,
 ) {
     let Some(host) = named.or_else(|| literal(wanted)) else {
-        return refused(run, &arrival.caller, unnamed(wanted), NO_NAME);
+        return refused(run, &arrival.caller, unnamed(wanted), NO_NAME).await;
     };
     let target = Target { host, port: wanted.port() };
     match run.gate.admit(&target, false) {
         Admission::Splice => splice(run, arrival, target, raw).await,
-        Admission::Refuse(denial) => refused(run, &arrival.caller, target, denial.code),
-        Admission::Intercept => refused(run, &arrival.caller, target, CLEARTEXT),
+        Admission::Refuse(denial) => refused(run, &arrival.caller, target, denial.code).await,
+        Admission::Intercept => refused(run, &arrival.caller, target, CLEARTEXT).await,
     }
 }
 
@@ -208,20 +208,24 @@ async fn relay(
         Err(error) => {
             tracing::debug!(%error, "a spliced connection could not be made");
             entry.failed(error.code());
+            entry.caller_known().await;
         }
     }
 }
 
 /// Refuses in TLS' own words, so that the agent does not try again.
 async fn alert(run: &Run, mut arrival: Arrival, target: Target, code: &'static str) {
-    refused(run, &arrival.caller, target, code);
+    refused(run, &arrival.caller, target, code).await;
     if let Err(error) = arrival.stream.write_all(&ACCESS_DENIED).await {
         tracing::debug!(%error, "the agent left before it was refused");
     }
 }
 
-fn refused(run: &Run, caller: &Caller, target: Target, code: &'static str) {
-    Entry::new(&run.gate, caller, RecordKind::Connection, target).denied(code);
+/// Notes a refusal, before the agent learns of it.
+async fn refused(run: &Run, caller: &Caller, target: Target, code: &'static str) {
+    let mut entry = Entry::new(&run.gate, caller, RecordKind::Connection, target);
+    entry.denied(code);
+    entry.caller_known().await;
 }
 
 /// Lower case, no trailing dot.

@@ -8,10 +8,11 @@ use std::{
     fmt,
     rc::Rc,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::StatusCode;
+use tokio::time::timeout;
 
 use crate::{
     gate::{Decision, Gate, Record, RecordKind, Target},
@@ -20,6 +21,9 @@ use crate::{
 
 /// Error code of a request or connection that the agent left before it was over.
 const CUT_SHORT: &str = "agent-closed";
+
+/// How long a connection that was refused is kept open until it is known whose it is.
+const CALLER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Bytes of one request or connection. Shared by the two directions, which live in one thread.
 #[derive(Debug, Default)]
@@ -80,7 +84,7 @@ impl Entry {
             bytes_sent: 0,
             bytes_received: 0,
             started: SystemTime::now(),
-            duration: std::time::Duration::ZERO,
+            duration: Duration::ZERO,
         };
         let tally = Rc::default();
         let (gate, caller) = (Arc::clone(gate), caller.clone());
@@ -115,6 +119,13 @@ impl Entry {
             record.decision = Decision::Deny;
             record.error = Some(code);
         });
+    }
+
+    /// Waits until it is known who is recorded, so that the connection is not closed before. Else the
+    /// agent would close its end too, and nobody could tell any more whose it was.
+    pub(super) async fn caller_known(&self) {
+        // Longer than this it is recorded as soon as it is known, which then is likely nobody.
+        let _ = timeout(CALLER_TIMEOUT, self.caller.known()).await;
     }
 
     /// Everything arrived; the record is made now.

@@ -50,6 +50,14 @@ impl Caller {
             }
         }
     }
+
+    /// Waits until there is no more to be known of it.
+    pub async fn known(&self) {
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        self.tell(|_| drop(sender));
+        // Never sent, only dropped.
+        let _ = receiver.await;
+    }
 }
 
 /// Owes a [`Caller`] its answer. Dropped, it answers that there is none.

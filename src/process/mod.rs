@@ -12,7 +12,7 @@
 //!
 //! Knows nothing of runs, gates or logs. How it fails: with no process named, never with a guess. That
 //! is so where the process is gone, or has closed the connection, before it was looked for; where it
-//! cannot be looked into (not dumpable, in a run made by root); and where more connect at once than can
+//! cannot be looked into (it is not dumpable, prctl(2), or not the user's); and where more connect at once than can
 //! be looked for. It tells a reader of the log which tool did something; it keeps no program from
 //! handing its socket to another (`SCM_RIGHTS`), and so decides nothing.
 
