@@ -19,7 +19,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, request::Parts};
 use secrecy::SecretString;
 
-use crate::{process::Process, scrub::Scrubber};
+use crate::{
+    process::Process,
+    scrub::{Finder, Scrubber},
+};
 
 /// Where a connection is going: the name the agent asked for and the port it dialled.
 ///
@@ -67,6 +70,40 @@ pub struct Denial {
     pub status: u16,
 }
 
+impl Denial {
+    /// Code of a request with a placeholder where it does not belong.
+    pub const MISPLACED: &'static str = "placeholder-misplaced";
+
+    /// The placeholder of `connection` in a request to a host that it is not for.
+    #[must_use]
+    pub fn misplaced(connection: &str, target: &Target) -> Self {
+        Self::about_placeholder(connection, format!("does not belong to {}", target.host))
+    }
+
+    /// The placeholder of `connection` at its own host, and not where that takes its credential.
+    #[must_use]
+    pub fn left_over(connection: &str, target: &Target) -> Self {
+        let host = &target.host;
+        Self::about_placeholder(connection, format!("is not where {host} takes its credential"))
+    }
+
+    /// The placeholder of `connection` on its way over a connection that is not encrypted.
+    #[must_use]
+    pub fn in_clear(connection: &str, target: &Target) -> Self {
+        Self::about_placeholder(connection, format!("was sent to {target} without encryption"))
+    }
+
+    fn about_placeholder(connection: &str, what: String) -> Self {
+        let provider = connection.split('/').next().unwrap_or(connection);
+        Self {
+            code: Self::MISPLACED,
+            reason: format!("the placeholder of {connection} {what}"),
+            hint: Some(format!("authsome inspect {provider}")),
+            status: 403,
+        }
+    }
+}
+
 /// What is known of a request before it is sent on. Holds no secret: no header, no query string.
 #[derive(Clone, Debug)]
 pub struct RequestFacts {
@@ -83,6 +120,8 @@ pub struct RequestFacts {
 pub enum Verdict {
     /// Answer it here with the denial's status and a problem document (RFC 9457).
     Deny(Denial),
+    /// As [`Self::Deny`], because its head holds the placeholder of this connection, which it is not for.
+    Misplaced(Arc<str>),
     /// Send it on as it is.
     Forward,
     /// Send it on with a credential.
@@ -217,7 +256,7 @@ pub struct Record {
     pub path: Option<String>,
     /// What was decided.
     pub decision: Decision,
-    /// `provider/connection` whose credential was injected.
+    /// `provider/connection` whose credential was injected, or whose placeholder was misplaced.
     pub connection: Option<Arc<str>>,
     /// Status the agent got.
     pub status: Option<u16>,
@@ -253,6 +292,12 @@ pub trait Gate: fmt::Debug + Send + Sync + 'static {
         _used: &'a Injection,
     ) -> BoxFuture<'a, Renewal> {
         Box::pin(std::future::ready(Renewal::Keep))
+    }
+
+    /// The placeholders that the agent may hold: none of them may leave in a request's head, or in the
+    /// clear. None: there are none.
+    fn placeholders(&self) -> Option<Arc<Finder>> {
+        None
     }
 
     /// Notes what came of it. Must not block.

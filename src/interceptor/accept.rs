@@ -17,7 +17,7 @@ use socket2::SockRef;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{
-    Listener, Run,
+    Listener, Run, clear,
     dialer::{self, DialError, Leg},
     peek::{self, Opening},
     record::Entry,
@@ -173,7 +173,10 @@ async fn opaque(
     };
     let target = Target { host, port: wanted.port() };
     match run.gate.admit(&target, false) {
-        Admission::Splice => splice(run, arrival, target, raw).await,
+        Admission::Splice => match run.gate.placeholders() {
+            Some(finder) => clear::splice(run, arrival, target, raw, &finder).await,
+            None => splice(run, arrival, target, raw).await,
+        },
         Admission::Refuse(denial) => refused(run, &arrival.caller, target, denial.code).await,
         Admission::Intercept => refused(run, &arrival.caller, target, CLEARTEXT).await,
     }
@@ -184,6 +187,8 @@ async fn splice(run: &Run, arrival: Arrival, target: Target, raw: BytesMut) {
     relay(entry, arrival.stream, run.dialer.tcp(&target).await, raw).await;
 }
 
+/// A port of the machine's own that the user has opened by number: what listens there is theirs, and
+/// may be a server that asks for a key and takes any. So no placeholder is looked for.
 async fn host_port(run: &Run, arrival: Arrival, port: u16) {
     let target = Target { host: "localhost".into(), port };
     let entry = Entry::new(&run.gate, &arrival.caller, RecordKind::Splice, target);

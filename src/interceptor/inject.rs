@@ -134,7 +134,7 @@ pub fn contains(head: &Parts, placeholder: &str) -> bool {
 }
 
 /// `user:password` of a Basic value, whatever the header is called.
-fn basic_credentials(value: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn basic_credentials(value: &[u8]) -> Option<Vec<u8>> {
     let (scheme, rest) = value.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 
 use super::{
     authority::{self, Wrong},
-    exchange, head, inject,
+    exchange, head, inject, placed,
     problem::Problem,
     record::Entry,
     renew::Spare,
@@ -20,7 +20,7 @@ use super::{
     upgrade::{self, Wanted},
     upstream::{Failure, RequestBody},
 };
-use crate::gate::{Decision, Injection, RecordKind, RequestFacts, TokenExchange, Verdict};
+use crate::gate::{Decision, Denial, Injection, RecordKind, RequestFacts, TokenExchange, Verdict};
 
 /// Answers one request.
 pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Response<ReplyBody> {
@@ -49,6 +49,14 @@ pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Re
         if let Err(error) = inject(&mut parts, injection) {
             entry.edit(|record| record.decision = Decision::Deny);
             return response::refuse(Problem::uninjectable(&error), entry);
+        }
+        if let Some(connection) = left_over(&site, &parts) {
+            let problem = Problem::denied(Denial::left_over(&connection, site.target()));
+            entry.edit(|record| {
+                record.decision = Decision::Deny;
+                record.connection = Some(connection);
+            });
+            return response::refuse(problem, entry);
         }
         entry.edit(|record| {
             record.decision = Decision::Inject;
@@ -91,6 +99,13 @@ pub(super) fn inject(parts: &mut Parts, injection: &Injection) -> Result<(), inj
     Ok(())
 }
 
+/// The connection whose placeholder is still in a head that a credential was put into. Where none was,
+/// the gate has seen the head as it is sent.
+fn left_over(site: &Site, parts: &Parts) -> Option<Arc<str>> {
+    let finder = site.run.gate.placeholders()?;
+    placed::owners(parts, &finder).into_iter().next()
+}
+
 /// Answers for an upstream that did not.
 pub(super) fn failed(site: &Site, failure: &Failure, entry: Entry) -> Response<ReplyBody> {
     response::refuse(problem(site, failure), entry)
@@ -130,6 +145,11 @@ async fn authorize(site: &Site, parts: &Parts, entry: &mut Entry) -> Result<Pass
     });
     match verdict? {
         Verdict::Deny(denial) => Err(Problem::denied(denial)),
+        Verdict::Misplaced(connection) => {
+            let denial = Denial::misplaced(&connection, target);
+            entry.edit(|record| record.connection = Some(connection));
+            Err(Problem::denied(denial))
+        }
         Verdict::Forward => Ok(Passage::Plain),
         Verdict::Inject(injection) => Ok(Passage::With(injection)),
         Verdict::Exchange(exchange) => Ok(Passage::Exchange(exchange)),

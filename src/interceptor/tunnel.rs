@@ -17,7 +17,7 @@ use tokio::io::{
 use super::{record::Tally, scan::Scan};
 
 /// Bytes in flight in one direction.
-const BUFFER: usize = 16 * 1024;
+pub(super) const BUFFER: usize = 16 * 1024;
 
 /// Passes everything through, `first` before anything else.
 pub(super) async fn splice<A, U>(
@@ -83,9 +83,9 @@ async fn next<R: AsyncRead + Unpin>(
 }
 
 /// The agent's side of a tunnel: what is read from it was sent, what is written to it received.
-struct Counted<S> {
-    inner: S,
-    tally: Rc<Tally>,
+pub(super) struct Counted<S> {
+    pub(super) inner: S,
+    pub(super) tally: Rc<Tally>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {

@@ -28,6 +28,8 @@ pub(super) struct Pattern {
     pub(super) replacement: Vec<u8>,
     /// The character behind the match that carries the rest of the secret.
     pub(super) edge: Option<Edge>,
+    /// Which of the secrets it spells, by its place among them.
+    pub(super) of: usize,
 }
 
 /// A base64 character whose first bits belong to the secret and whose last ones to what follows.
@@ -114,6 +116,12 @@ pub(super) fn all(secret: &SecretString, placeholder: &str) -> Vec<Pattern> {
         }
     }
     patterns
+}
+
+/// `text` as it is, to be found and not replaced.
+pub(super) fn plain(text: &str, of: usize) -> Pattern {
+    let bytes = Zeroizing::new(text.as_bytes().to_vec());
+    Pattern { bytes, replacement: Vec::new(), edge: None, of }
 }
 
 /// The placeholder with as many bytes as the secret, all of them ASCII, so that no cut and no encoding
@@ -219,7 +227,7 @@ fn escaped(secret: &[u8], placeholder: &[u8], escape: Escape) -> Pattern {
     let mut bytes = Zeroizing::new(Vec::with_capacity(secret.len() * 6));
     secret.iter().for_each(|&b| escape(b, &mut bytes));
     let replacement = refit(placeholder, escape, bytes.len());
-    Pattern { bytes, replacement, edge: None }
+    Pattern { bytes, replacement, edge: None, of: 0 }
 }
 
 /// The escaped placeholder with exactly `len` bytes. An escape is left out rather than cut in two.
@@ -289,5 +297,6 @@ fn base64(
         bytes: Zeroizing::new(bytes.to_vec()),
         replacement: replacement.to_vec(),
         edge,
+        of: 0,
     });
 }

@@ -3,7 +3,8 @@
 //! Finds injected secrets in response headers and bodies, plain and in the encodings that servers
 //! reflect them in, and replaces each by its placeholder in the same encoding. A replacement has
 //! exactly the length of what it replaces, so that `Content-Length`, gRPC and WebSocket framing stay
-//! true.
+//! true. What goes out is looked at the same way for placeholders ([`Finder`]), which are found and not
+//! replaced.
 //!
 //! This module knows neither HTTP bodies nor where secrets come from. What it cannot see: compressed
 //! or encrypted text, and encodings that [`encode`] does not list. Nothing here can fail at run time;
@@ -11,6 +12,7 @@
 //! first eight bytes of each, is not).
 
 mod encode;
+mod finder;
 mod stream;
 
 use std::{fmt, ops::Range, sync::Arc};
@@ -21,6 +23,7 @@ use http::HeaderValue;
 use secrecy::SecretString;
 
 use encode::{Edge, Pattern};
+pub use finder::{FindStream, Finder};
 pub use stream::ScrubStream;
 
 /// Secrets shorter than this, in bytes, are not looked for: they would be found in innocent text.
@@ -53,10 +56,13 @@ impl Scrubber {
     /// A scrubber for `pairs` of a secret and its placeholder. A secret that is shorter than
     /// [`MIN_SECRET`], or is its own placeholder, is left out; of equal secrets the first counts.
     pub fn new(pairs: &[(SecretString, String)]) -> Self {
-        let mut patterns: Vec<_> = pairs
-            .iter()
-            .flat_map(|(secret, placeholder)| encode::all(secret, placeholder))
-            .collect();
+        let spellings = pairs.iter().enumerate().flat_map(|(of, (secret, placeholder))| {
+            encode::all(secret, placeholder).into_iter().map(move |p| Pattern { of, ..p })
+        });
+        Self::of(spellings.collect())
+    }
+
+    fn of(mut patterns: Vec<Pattern>) -> Self {
         patterns.sort_by(|a, b| a.bytes.cmp(&b.bytes));
         patterns.dedup_by(|later, earlier| later.bytes == earlier.bytes);
         let mut starts = Box::new([0; 1024]);

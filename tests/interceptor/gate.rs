@@ -7,7 +7,7 @@ use authsome::{
         Admission, BoxFuture, Change, Denial, Gate, Injection, Record, Renewal, RequestFacts,
         Target, TokenExchange, Verdict,
     },
-    scrub::Scrubber,
+    scrub::{Finder, Scrubber},
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, header, request::Parts, response};
@@ -112,6 +112,10 @@ impl Gate for FakeGate {
             Refused::Deny => Renewal::Deny(denial("login-needed", 401)),
         };
         Box::pin(std::future::ready(renewal))
+    }
+
+    fn placeholders(&self) -> Option<Arc<Finder>> {
+        Some(Arc::new(Finder::new([(PLACEHOLDER, "test/default".into())])))
     }
 
     fn record(&self, record: Record) {

@@ -12,6 +12,7 @@ mod floods;
 mod gate;
 mod harness;
 mod lifecycle;
+mod placeholders;
 mod renew;
 mod requests;
 mod scrubbing;
