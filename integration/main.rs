@@ -3,6 +3,7 @@
 //! Where namespaces are missing these tests fail; they are never skipped.
 #![cfg(test)]
 
+mod accounts;
 mod browser;
 mod cli;
 mod clients;

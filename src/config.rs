@@ -6,6 +6,7 @@
 //!
 //! [run]                            # each key is a flag of `authsome run`
 //! connection = { github = "work" }
+//! env = { HOME_TOKEN = "github/home" }
 //! egress = "open"                  # or "providers"
 //! allow = ["registry.internal:5000"]
 //! resolve = ["api.example.com:443:127.0.0.1:8443"]
@@ -36,6 +37,7 @@ use toml::{
 };
 
 use self::run::RunConfig;
+use crate::protocol::EnvFrom;
 
 /// What `config.toml` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,8 +154,17 @@ fn any_port(text: &str) -> Result<u16, String> {
 type Key<'i> = Spanned<Cow<'i, str>>;
 type Value<'i> = Spanned<DeValue<'i>>;
 
-const RUN_KEYS: &[&str] =
-    &["connection", "egress", "allow", "resolve", "upstream_ca", "host_port", "expose", "hide"];
+const RUN_KEYS: &[&str] = &[
+    "connection",
+    "env",
+    "egress",
+    "allow",
+    "resolve",
+    "upstream_ca",
+    "host_port",
+    "expose",
+    "hide",
+];
 
 /// Turns values into types and places into line numbers.
 struct Reader<'a> {
@@ -171,6 +182,7 @@ impl Reader<'_> {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "connection" => run.connection = self.connections(key, value)?,
+                "env" => run.env = self.variables(key, value)?,
                 "egress" => run.egress = Some(self.one(key, value, values::egress)?),
                 "allow" => run.allow = self.list(key, value, values::host_port)?,
                 "resolve" => run.resolve = self.list(key, value, values::resolve)?,
@@ -199,6 +211,17 @@ impl Reader<'_> {
             connections.insert(known, self.one(provider, name, values::connection_name)?);
         }
         Ok(connections)
+    }
+
+    fn variables(&self, key: &Key<'_>, value: &Value<'_>) -> Result<Vec<EnvFrom>, Error> {
+        let DeValue::Table(table) = value.get_ref() else {
+            let mend = "expected a table, such as { WORK_TOKEN = \"github/work\" }";
+            return Err(self.wrong(key, value, mend));
+        };
+        let read = |(name, from): (&Key<'_>, &Value<'_>)| {
+            self.one(name, from, |text| values::env_from(name.get_ref(), text))
+        };
+        table.iter().map(read).collect()
     }
 
     /// A string (or a number, for ports), read by `parse`.
@@ -301,7 +324,7 @@ mod tests {
     fn every_key_is_read() {
         let config = parse(
             "master_key = \"keyring\"\n[run]\nconnection = { github = \"work\" }\n\
-             egress = \"providers\"\nallow = [\"a.example:5000\"]\n\
+             env = { HOME_TOKEN = \"github/home\" }\negress = \"providers\"\nallow = [\"a.example:5000\"]\n\
              resolve = [\"*:443:127.0.0.1:8443\"]\nupstream_ca = [\"/ca.pem\"]\n\
              host_port = [5432]\nexpose = [\"/run/x.sock\"]\nhide = [\"~/.aws\"]\n",
         )
@@ -309,6 +332,7 @@ mod tests {
 
         assert_eq!(config.master_key, Some(MasterKey::Keyring));
         assert_eq!(config.run.connection.get("github").unwrap(), "work");
+        assert_eq!(config.run.env, [values::env("HOME_TOKEN=github/home").unwrap()]);
         assert_eq!(config.run.egress, Some(Egress::Providers));
         assert_eq!(config.run.allow.len(), 1);
         assert_eq!(config.run.resolve.len(), 1);

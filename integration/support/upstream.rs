@@ -165,6 +165,11 @@ async fn answer(request: Request<Incoming>, record: &Mutex<Vec<Seen>>) -> Respon
                 .unwrap()
         }
         "/websocket" => upgrade(request),
+        // A repository with one branch, over the protocol that any web server speaks.
+        _ if path.ends_with("/info/refs") => {
+            Response::new(full(format!("{}\trefs/heads/main\n", "1".repeat(40))))
+        }
+        _ if path.ends_with("/HEAD") => Response::new(full("ref: refs/heads/main\n".to_owned())),
         _ if path.starts_with("/download/") => {
             let mebibytes: u64 = path.trim_start_matches("/download/").parse().unwrap_or(1);
             let chunk = Bytes::from(vec![b'x'; 64 * 1024]);

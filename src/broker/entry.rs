@@ -8,7 +8,6 @@ use std::{
     },
 };
 
-use http::request::Parts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -17,7 +16,6 @@ use super::{oauth::Grant, snapshot::plain_path};
 use crate::{
     auth::Server,
     gate::Injection,
-    interceptor::inject,
     protocol::{ConnectionView, Secret, chain, login_command},
     provider::{Definition, Values},
     scrub::Scrubber,
@@ -157,9 +155,18 @@ impl Entry {
         format!("{} --force", login_command(&self.definition.name, &self.name))
     }
 
-    /// Did the agent put one of this connection's placeholders into the request?
-    pub(super) fn placeholder_in(&self, head: &Parts) -> bool {
-        self.placeholders.values().any(|placeholder| inject::contains(head, placeholder))
+    /// Does the agent hold one value for this connection and that one? It does where clients of both
+    /// look into one variable, or where both get their tokens at one place, as all services of a vendor
+    /// do.
+    pub(super) fn is_kin_of(&self, other: &Self) -> bool {
+        let variables = |of: &Self| -> Vec<String> {
+            let secret = of.definition.fields.iter().filter(|field| field.secret);
+            secret.flat_map(|field| field.env.iter().cloned()).collect()
+        };
+        let (own, theirs) = (variables(self), variables(other));
+        let (own_ends, their_ends) = (self.token_endpoints(), other.token_endpoints());
+        own.iter().any(|variable| theirs.contains(variable))
+            || own_ends.iter().any(|endpoint| their_ends.contains(endpoint))
     }
 
     /// The values that are no secrets, by field name.

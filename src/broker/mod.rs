@@ -5,10 +5,12 @@
 //! the state before or the one after, in every run at once. Deciding about a request touches neither
 //! disk nor vault.
 
+mod choice;
 mod common;
 mod connections;
 mod egress;
 mod entry;
+mod environment;
 mod oauth;
 mod profiles;
 mod run;

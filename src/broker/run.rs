@@ -10,15 +10,16 @@ use std::{
     },
 };
 
-use http::{HeaderName, Method, request::Parts};
+use http::{Method, request::Parts};
 use jiff::Timestamp;
 
 use super::{
     Broker, Notice,
+    choice::Choice,
     egress::EgressRules,
     entry::Entry,
+    environment,
     oauth::{Exchange, Freshness},
-    snapshot::Snapshot,
 };
 use crate::{
     audit::{self, Event},
@@ -26,13 +27,12 @@ use crate::{
         Admission, BoxFuture, Decision, Denial, Gate, Injection, Record, RecordKind, Renewal,
         RequestFacts, Target, Verdict,
     },
-    interceptor::AllowRule,
+    interceptor::{AllowRule, placed},
     protocol::{ErrorKind, ErrorReply, HostPort, OpenRun, RunOpened, chain},
-    provider::{self, Route, Routes},
+    provider::{Route, Routes},
+    scrub::Finder,
 };
 
-/// Chooses a connection for one request: `github/work`, or `work`. Removed before forwarding.
-const CONNECTION_HEADER: HeaderName = HeaderName::from_static("authsome-connection");
 /// The port whose TLS is opened for providers.
 const HTTPS: u16 = 443;
 
@@ -75,6 +75,7 @@ impl RunGate {
                 });
             }
         }
+        let opened = environment::of_run(&broker.registry(), &snapshot, options)?;
         broker.common.audit.healthy().map_err(|error| super::audit_error(&error))?;
         let gate = Self {
             broker: Arc::clone(broker),
@@ -86,7 +87,6 @@ impl RunGate {
             requests,
             notice,
         };
-        let opened = gate.environment(&snapshot);
         gate.note(Event { operation: Some("open".into()), ..Event::new(audit::Kind::Run) });
         Ok((gate, opened))
     }
@@ -109,42 +109,6 @@ impl RunGate {
         }
     }
 
-    /// The placeholders of each provider's connection in this run.
-    fn environment(&self, snapshot: &Snapshot) -> RunOpened {
-        let registry = self.broker.registry();
-        let entries: Vec<_> = registry
-            .iter()
-            .filter_map(|definition| {
-                let chosen = self.connections.get(&definition.name).map(String::as_str);
-                let entry = snapshot.find(&definition.name, chosen)?;
-                Some((entry, entry.settings()))
-            })
-            .collect();
-        let connected: Vec<_> = entries
-            .iter()
-            .map(|(entry, settings)| provider::Connected {
-                definition: &entry.definition,
-                connection: &entry.name,
-                placeholders: &entry.placeholders,
-                settings,
-            })
-            .collect();
-        let plan = provider::environment(registry.iter().map(Arc::as_ref), &connected);
-        let mut warnings = plan.warnings;
-        for conflict in snapshot.routes().conflicts() {
-            warnings.push(format!(
-                "{} is claimed by {} alike: choose one with --connection",
-                conflict.host,
-                conflict.providers.join(" and ")
-            ));
-        }
-        warnings.extend(snapshot.routes().problems().iter().map(|error| chain(error)));
-        for (name, reason) in snapshot.damaged() {
-            warnings.push(format!("{name} cannot be used: {reason}"));
-        }
-        RunOpened { set_env: plan.set, remove_env: plan.remove, warnings, ..RunOpened::default() }
-    }
-
     /// The connection a request is for, or the verdict where there is none.
     fn decide(&self, facts: &RequestFacts, head: &Parts) -> Result<Arc<Entry>, Verdict> {
         if let Err(error) = self.broker.common.audit.healthy() {
@@ -156,8 +120,13 @@ impl RunGate {
             }));
         }
         let snapshot = self.broker.snapshot();
+        let placed = placed::owners(head, snapshot.placeholders());
         if facts.method == Method::POST && snapshot.has_token_endpoint(&facts.target.host) {
             let owners = snapshot.token_endpoint(&facts.target.host, &facts.path);
+            let strange = |name: &&Arc<str>| owners.iter().all(|entry| entry.full_name != **name);
+            if let Some(connection) = placed.iter().find(strange).filter(|_| !owners.is_empty()) {
+                return Err(Verdict::Misplaced(Arc::clone(connection)));
+            }
             if let Some(exchange) = Exchange::new(owners) {
                 return Err(Verdict::Exchange(Arc::new(exchange)));
             }
@@ -180,6 +149,8 @@ impl RunGate {
                 let began_with = self.began_with.route(&facts.target.host, &facts.path);
                 return Err(if let Route::Provider(claim) = began_with {
                     Verdict::Deny(not_connected(&claim.definition.name, None))
+                } else if let Some(connection) = placed.into_iter().next() {
+                    Verdict::Misplaced(connection)
                 } else if self.egress.permits(&facts.target) {
                     Verdict::Forward
                 } else {
@@ -187,9 +158,15 @@ impl RunGate {
                 });
             }
         };
-        self.connection(&snapshot, provider, connections, &facts.target, head)
-            .cloned()
-            .map_err(Verdict::Deny)
+        Choice {
+            snapshot: &snapshot,
+            provider,
+            claiming: connections,
+            target: &facts.target,
+            run: self.connections.get(provider).map(String::as_str),
+        }
+        .make(head, &placed)
+        .cloned()
     }
 
     /// The verdict that a connection means, at once unless its token has to be renewed first.
@@ -227,8 +204,7 @@ impl RunGate {
 
     /// A connection by its full name.
     fn find(&self, name: &str) -> Option<Arc<Entry>> {
-        let (provider, connection) = name.split_once('/')?;
-        self.broker.snapshot().find(provider, Some(connection)).cloned()
+        self.broker.snapshot().named(name).cloned()
     }
 
     /// The one provider of a tie that this run has chosen a connection of.
@@ -236,45 +212,6 @@ impl RunGate {
         let mut chosen = names.iter().filter(|name| self.connections.contains_key(**name));
         let first = chosen.next()?;
         chosen.next().is_none().then_some(*first)
-    }
-
-    /// By the placeholder the agent sent, else the header, else the run's choice, else the first that
-    /// claims the host, the default before the others. `claiming` are those that do.
-    fn connection<'a>(
-        &self,
-        snapshot: &'a Snapshot,
-        provider: &str,
-        claiming: &[Arc<str>],
-        target: &Target,
-        head: &Parts,
-    ) -> Result<&'a Arc<Entry>, Denial> {
-        let entries = snapshot.of(provider);
-        let claims = |entry: &Entry| claiming.iter().any(|name| **name == *entry.name);
-        let named = named_in_header(head, provider)?;
-        let wanted = named.or_else(|| self.connections.get(provider).map(String::as_str));
-        let sent = || {
-            // With one connection there is nothing to choose.
-            let several = entries.len() > 1;
-            entries.iter().find(|entry| several && entry.placeholder_in(head))
-        };
-        let entry = match (sent(), wanted) {
-            (Some(entry), _) => Some(entry),
-            (None, Some(name)) => snapshot.find(provider, Some(name)),
-            (None, None) => entries.iter().find(|entry| claims(entry)),
-        }
-        .ok_or_else(|| not_connected(provider, wanted))?;
-        if claims(entry) {
-            return Ok(entry);
-        }
-        Err(Denial {
-            code: "connection-host-mismatch",
-            reason: format!(
-                "{} is not for {}: its credential goes to its own host only",
-                entry.full_name, target.host
-            ),
-            hint: None,
-            status: 403,
-        })
     }
 }
 
@@ -307,25 +244,7 @@ fn allow_rules(rules: &[HostPort]) -> Vec<AllowRule> {
     rules.iter().map(|rule| AllowRule { host: rule.host.clone(), port: rule.port }).collect()
 }
 
-/// The connection that the agent's header names.
-fn named_in_header<'a>(head: &'a Parts, provider: &str) -> Result<Option<&'a str>, Denial> {
-    let Some(value) = head.headers.get(CONNECTION_HEADER) else { return Ok(None) };
-    let name = value.to_str().unwrap_or_default().trim();
-    match name.split_once('/') {
-        Some((of, name)) if of == provider => Ok(Some(name)),
-        None => Ok(Some(name)),
-        Some(_) => Err(Denial {
-            code: "connection-host-mismatch",
-            reason: format!(
-                "Authsome-Connection names another provider than {provider}, whose host this is"
-            ),
-            hint: None,
-            status: 403,
-        }),
-    }
-}
-
-fn not_connected(provider: &str, connection: Option<&str>) -> Denial {
+pub(super) fn not_connected(provider: &str, connection: Option<&str>) -> Denial {
     let (name, flag) = connection.map_or_else(
         || (provider.to_owned(), String::new()),
         |name| (format!("{provider}/{name}"), format!(" --connection {name}")),
@@ -411,6 +330,12 @@ impl Gate for RunGate {
                 Err(_) => Renewal::Keep,
             }
         })
+    }
+
+    fn placeholders(&self) -> Option<Arc<Finder>> {
+        let snapshot = self.broker.snapshot();
+        let finder = snapshot.placeholders();
+        (!finder.is_empty()).then(|| Arc::clone(finder))
     }
 
     fn record(&self, record: Record) {

@@ -11,6 +11,7 @@ use super::entry::{Entry, Stored};
 use crate::{
     protocol::chain,
     provider::{Member, Registry, Routes},
+    scrub::Finder,
     vault::{self, Vault},
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Snapshot {
     routes: Arc<Routes>,
     /// By host: the paths of token endpoints, and whose they are.
     token_endpoints: HashMap<String, Vec<(String, Arc<Entry>)>>,
+    /// Finds the placeholders of all connections.
+    placeholders: Arc<Finder>,
     /// Records that could not be read: name and reason.
     damaged: Vec<(String, String)>,
 }
@@ -75,7 +78,12 @@ impl Snapshot {
                 token_endpoints.entry(host).or_default().push((path, Arc::clone(entry)));
             }
         }
-        Ok(Self { providers, routes: Arc::new(Routes::build(&members)), token_endpoints, damaged })
+        let placeholders = Arc::new(Finder::new(providers.values().flatten().flat_map(|entry| {
+            let texts = entry.placeholders.values();
+            texts.map(|text| (text.as_str(), Arc::clone(&entry.full_name)))
+        })));
+        let routes = Arc::new(Routes::build(&members));
+        Ok(Self { providers, routes, token_endpoints, placeholders, damaged })
     }
 
     /// Is there a token endpoint of a connected provider on this host?
@@ -106,6 +114,17 @@ impl Snapshot {
 
     pub(super) fn routes(&self) -> &Arc<Routes> {
         &self.routes
+    }
+
+    /// Finds the placeholders of all connections, by full name.
+    pub(super) fn placeholders(&self) -> &Arc<Finder> {
+        &self.placeholders
+    }
+
+    /// A connection by its full name.
+    pub(super) fn named(&self, full_name: &str) -> Option<&Arc<Entry>> {
+        let (provider, connection) = full_name.split_once('/')?;
+        self.find(provider, Some(connection))
     }
 
     pub(super) fn damaged(&self) -> &[(String, String)] {

@@ -9,15 +9,19 @@ use clap::Args;
 
 use crate::{
     config::{run::RunConfig, values},
-    protocol::{Egress, HostPort, ResolveRule},
+    protocol::{Egress, EnvFrom, HostPort, ResolveRule},
 };
 
 const HELP: &str = "\
 The agent gets its own network namespace. Its requests to hosts that a provider claims carry your
 credential; the agent never holds it. The exit code is the agent's own.
 
-Each flag is also a key of [run] in $AUTHSOME_HOME/config.toml (connection, egress, allow, resolve,
-upstream_ca, host_port, expose, hide); flags extend its lists and replace its values.
+Where a provider has several connections, the placeholders of the others are in variables that end
+in their name (GITHUB_TOKEN_WORK); a request gets the connection whose placeholder it holds, else the
+one its header `Authsome-Connection: github/work` names, else that of --connection, else the default.
+
+Each flag is also a key of [run] in $AUTHSOME_HOME/config.toml (connection, env, egress, allow,
+resolve, upstream_ca, host_port, expose, hide); flags extend its lists and replace its values.
 
 Examples:
   authsome run -- claude
@@ -36,6 +40,9 @@ pub struct RunArgs {
     /// Use this connection of a provider (repeatable)
     #[arg(long, value_name = "PROVIDER=NAME", value_parser = values::connection)]
     pub connection: Vec<(String, String)>,
+    /// Set a variable to a connection's placeholder: that of its first secret, or of FIELD (repeatable)
+    #[arg(long, value_name = "NAME=PROVIDER/CONNECTION[:FIELD]", value_parser = values::env)]
+    pub env: Vec<EnvFrom>,
     /// Hosts no provider claims: `open` passes them through, `providers` refuses them
     #[arg(long, value_name = "open|providers", value_parser = values::egress)]
     pub egress: Option<Egress>,
@@ -68,6 +75,7 @@ impl RunArgs {
     pub fn settings(&self) -> RunConfig {
         RunConfig {
             connection: self.connection.iter().cloned().collect(),
+            env: self.env.clone(),
             egress: self.egress,
             allow: self.allow.clone(),
             resolve: self.resolve.clone(),

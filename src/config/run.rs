@@ -5,20 +5,22 @@
 //! silently missing shows as a failed request much later.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
-use crate::protocol::{Egress, HostPort, ResolveRule, RunOptions};
+use crate::protocol::{Egress, EnvFrom, HostPort, ResolveRule, RunOptions};
 
 /// Settings as they were written, by either side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunConfig {
     /// Connection to use, by provider.
     pub connection: BTreeMap<String, String>,
+    /// Variables that hold a connection's placeholder; of one name the first counts.
+    pub env: Vec<EnvFrom>,
     /// What hosts without a provider are; none: not said.
     pub egress: Option<Egress>,
     /// Hosts that may be reached whatever `egress` says.
@@ -75,8 +77,12 @@ impl RunConfig {
     pub fn merge(self, flags: Self) -> Self {
         let mut connection = self.connection;
         connection.extend(flags.connection);
+        let mut env = join(flags.env, self.env);
+        let mut seen = BTreeSet::new();
+        env.retain(|from| seen.insert(from.name.clone()));
         Self {
             connection,
+            env,
             egress: flags.egress.or(self.egress),
             allow: join(flags.allow, self.allow),
             resolve: join(flags.resolve, self.resolve),
@@ -104,6 +110,7 @@ impl RunConfig {
         Ok(RunSettings {
             options: RunOptions {
                 connections: self.connection,
+                env: self.env,
                 egress: self.egress.unwrap_or_default(),
                 allow: self.allow,
                 resolve: self.resolve,

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::protocol::{Egress, HostPort, ResolveRule};
+use crate::protocol::{Egress, EnvFrom, HostPort, ResolveRule};
 
 /// `open` or `providers`.
 ///
@@ -28,6 +28,43 @@ pub fn connection(text: &str) -> Result<(String, String), String> {
     let (provider, name) =
         text.split_once('=').ok_or("expected PROVIDER=NAME, such as github=work")?;
     Ok((provider_name(provider)?, connection_name(name)?))
+}
+
+/// `NAME=PROVIDER/CONNECTION` or `NAME=PROVIDER/CONNECTION:FIELD`.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn env(text: &str) -> Result<EnvFrom, String> {
+    let (name, from) = text
+        .split_once('=')
+        .ok_or("expected NAME=PROVIDER/CONNECTION, such as WORK_TOKEN=github/work")?;
+    env_from(name, from)
+}
+
+/// A variable's name, and `PROVIDER/CONNECTION` or `PROVIDER/CONNECTION:FIELD`.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn env_from(name: &str, from: &str) -> Result<EnvFrom, String> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(known)
+    {
+        return Err("a variable's name has only letters, digits and `_`".to_owned());
+    }
+    let (connection, field) = match from.split_once(':') {
+        Some((connection, field)) => (connection, Some(field.to_owned())),
+        None => (from, None),
+    };
+    let (provider, connection) =
+        connection.split_once('/').ok_or("expected PROVIDER/CONNECTION, such as github/work")?;
+    Ok(EnvFrom {
+        name: name.to_owned(),
+        provider: provider_name(provider)?,
+        connection: connection_name(connection)?,
+        field,
+    })
 }
 
 /// Name of a provider: letters, digits, `-`, `_` and `.`, beginning with a letter or digit. Case does
@@ -260,6 +297,17 @@ mod tests {
         assert_eq!(connection("github=work").unwrap(), ("github".into(), "work".into()));
         for text in ["github", "=work", "github=", "git hub=x", "github=../x"] {
             assert!(connection(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_variable_is_set_from_a_connection_or_one_field_of_it() {
+        let from = env("WORK=GitHub/work").unwrap();
+        assert_eq!((&*from.name, &*from.provider, &*from.connection), ("WORK", "github", "work"));
+        assert_eq!(from.field, None);
+        assert_eq!(env("A=x/y:refresh_token").unwrap().field.as_deref(), Some("refresh_token"));
+        for bad in ["WORK", "WORK=github", "=github/work", "1A=github/work", "A-B=github/work"] {
+            assert!(env(bad).is_err(), "{bad}");
         }
     }
 }

@@ -5,10 +5,12 @@
 //! listening sockets follow it with `SCM_RIGHTS` (unix(7)). Secrets cross this socket only in
 //! [`Request::PutConnection`] and in answers to requests that say `reveal`.
 
+mod env;
 pub mod login;
 
 use std::{collections::BTreeMap, fmt};
 
+pub use self::env::EnvFrom;
 pub use netns::{DirectoryId, ListenerKind};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -331,6 +333,9 @@ impl fmt::Debug for RunCaKey {
 pub struct RunOptions {
     /// Connection to use, by provider.
     pub connections: BTreeMap<String, String>,
+    /// Further variables to set, of each name one.
+    #[serde(default)]
+    pub env: Vec<EnvFrom>,
     /// What hosts without a provider are.
     pub egress: Egress,
     /// Hosts that may be reached whatever `egress` says, and the address guard too.

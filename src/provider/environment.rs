@@ -1,5 +1,8 @@
 //! What an agent's environment holds for the providers: placeholders where clients look for secrets,
 //! settings where they look for those, and no secret variable of any provider besides.
+//!
+//! Where a provider has several connections, the variables of each can also be told apart by a suffix:
+//! `GITHUB_TOKEN_WORK`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +19,21 @@ pub struct Connected<'a> {
     pub placeholders: &'a BTreeMap<String, String>,
     /// Its values that are no secrets, by field name.
     pub settings: &'a BTreeMap<String, String>,
+    /// Are the variables set as the definition names them?
+    pub plain: bool,
+    /// Are they set with the connection's name as a suffix?
+    pub suffixed: bool,
+}
+
+impl Connected<'_> {
+    /// Variables as the definition names them, with their values.
+    fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.definition.fields.iter().flat_map(|field| {
+            let values = if field.secret { self.placeholders } else { self.settings };
+            let value = values.get(&field.name);
+            field.env.iter().filter_map(move |variable| Some((variable.as_str(), value?.as_str())))
+        })
+    }
 }
 
 /// What to do to an environment.
@@ -38,44 +56,62 @@ pub fn environment<'a>(
     connected: &[Connected<'a>],
 ) -> EnvPlan {
     let mut plan = EnvPlan::default();
-    let mut owners: BTreeMap<&str, Connected<'a>> = BTreeMap::new();
+    let mut owners: BTreeMap<&str, &Connected<'a>> = BTreeMap::new();
     let mut ordered: Vec<&Connected<'a>> = connected.iter().collect();
     ordered.sort_by_key(|member| &member.definition.name);
 
-    for member in &ordered {
-        for field in &member.definition.fields {
-            let values = if field.secret { member.placeholders } else { member.settings };
-            let Some(value) = values.get(&field.name) else { continue };
-            for variable in &field.env {
-                match owners.get(variable.as_str()) {
-                    Some(owner) if owner.definition.name == member.definition.name => {}
-                    Some(owner) => plan.warnings.push(format!(
-                        "{variable} is claimed by {}/{} and {}/{}; it holds the placeholder of {0}/{1}",
-                        owner.definition.name,
-                        owner.connection,
-                        member.definition.name,
-                        member.connection,
-                    )),
-                    None => {
-                        owners.insert(variable, **member);
-                        plan.set.insert(variable.clone(), value.clone());
-                    }
+    for member in ordered.iter().filter(|member| member.plain) {
+        for (variable, value) in member.variables() {
+            match owners.get(variable) {
+                Some(owner) if owner.definition.name == member.definition.name => {}
+                Some(owner) => plan.warnings.push(format!(
+                    "{variable} is claimed by {}/{} and {}/{}; it holds the placeholder of {0}/{1}",
+                    owner.definition.name,
+                    owner.connection,
+                    member.definition.name,
+                    member.connection,
+                )),
+                None => {
+                    owners.insert(variable, member);
+                    plan.set.insert(variable.to_owned(), value.to_owned());
                 }
             }
         }
     }
 
     let mut secret = BTreeSet::new();
+    let mut taken = BTreeSet::new();
     let definitions = known.into_iter().chain(ordered.iter().map(|member| member.definition));
     for field in definitions.flat_map(|definition| &definition.fields) {
         secret.extend(&field.env_remove);
         if field.secret {
             secret.extend(&field.env);
         }
+        taken.extend(field.env.iter().chain(&field.env_remove).map(String::as_str));
+    }
+    for member in ordered.iter().filter(|member| member.suffixed) {
+        let suffix = suffix(member.connection);
+        for (variable, value) in member.variables() {
+            let name = format!("{variable}_{suffix}");
+            if taken.contains(name.as_str()) || plan.set.contains_key(&name) {
+                plan.warnings.push(format!(
+                    "{name} is taken, so it does not hold {}/{}: use --env NAME={0}/{1}",
+                    member.definition.name, member.connection,
+                ));
+            } else {
+                plan.set.insert(name, value.to_owned());
+            }
+        }
     }
     let unset = secret.into_iter().filter(|variable| !plan.set.contains_key(*variable));
     plan.remove = unset.cloned().collect();
     plan
+}
+
+/// A connection's name as the end of a variable's.
+fn suffix(connection: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    connection.chars().map(letter).collect()
 }
 
 #[cfg(test)]
@@ -91,6 +127,15 @@ mod tests {
         Definition::parse_toml(&text, "test").unwrap()
     }
 
+    fn plain<'a>(
+        definition: &'a Definition,
+        connection: &'a str,
+        placeholders: &'a BTreeMap<String, String>,
+        settings: &'a BTreeMap<String, String>,
+    ) -> Connected<'a> {
+        Connected { definition, connection, placeholders, settings, plain: true, suffixed: false }
+    }
+
     fn values(name: &str, value: &str) -> BTreeMap<String, String> {
         BTreeMap::from([(name.to_owned(), value.to_owned())])
     }
@@ -104,6 +149,8 @@ mod tests {
             connection: "default",
             placeholders: &placeholders,
             settings: &settings,
+            plain: true,
+            suffixed: false,
         };
         let plan = environment([&a, &b], &[connected]);
         let set: Vec<_> = plan.set.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
@@ -117,10 +164,8 @@ mod tests {
         let (a, b) = (definition("a", r#"["KEY"]"#), definition("b", r#"["KEY"]"#));
         let (of_a, of_b, none) =
             (values("api_key", "fake-a"), values("api_key", "fake-b"), BTreeMap::new());
-        let one =
-            Connected { definition: &a, connection: "x", placeholders: &of_a, settings: &none };
-        let two =
-            Connected { definition: &b, connection: "y", placeholders: &of_b, settings: &none };
+        let one = plain(&a, "x", &of_a, &none);
+        let two = plain(&b, "y", &of_b, &none);
         let plan = environment([&a, &b], &[two, one]);
         assert_eq!(plan, environment([&a, &b], &[one, two]));
         assert_eq!(plan.set["KEY"], "fake-a");
@@ -132,14 +177,42 @@ mod tests {
     fn nothing_is_both_set_and_removed() {
         let (a, b) = (definition("a", r#"["KEY"]"#), definition("b", r#"["KEY", "OTHER"]"#));
         let (placeholders, none) = (values("api_key", "fake"), BTreeMap::new());
-        let one = Connected {
-            definition: &a,
-            connection: "x",
-            placeholders: &placeholders,
-            settings: &none,
-        };
+        let one = plain(&a, "x", &placeholders, &none);
         let plan = environment([&a, &b], &[one]);
         assert!(plan.remove.iter().all(|variable| !plan.set.contains_key(variable)));
         assert!(plan.remove.contains(&"OTHER".to_owned()));
+    }
+
+    #[test]
+    fn a_further_connection_has_its_name_in_its_variables() {
+        let a = definition("a", r#"["A_KEY", "A_TOKEN"]"#);
+        let (first, second) = (values("api_key", "fake-1"), values("api_key", "fake-2"));
+        let none = BTreeMap::new();
+        let one = plain(&a, "default", &first, &none);
+        let further = plain(&a, "my-work.2", &second, &none);
+        let two = Connected { plain: false, suffixed: true, ..further };
+        let plan = environment([&a], &[one, two]);
+        let set: Vec<_> = plan.set.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let expected = [
+            ("A_KEY", "fake-1"),
+            ("A_KEY_MY_WORK_2", "fake-2"),
+            ("A_TOKEN", "fake-1"),
+            ("A_TOKEN_MY_WORK_2", "fake-2"),
+        ];
+        assert_eq!(set, expected);
+        assert!(plan.warnings.is_empty());
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_left_to_its_owner_with_a_warning() {
+        let (a, b) = (definition("a", r#"["A"]"#), definition("b", r#"["A_B"]"#));
+        let (fake, none) = (values("api_key", "fake"), BTreeMap::new());
+        let further =
+            |name| Connected { plain: false, suffixed: true, ..plain(&a, name, &fake, &none) };
+        // `A_B` is another provider's, and two connections can end in one name.
+        let plan = environment([&a, &b], &[further("b"), further("x-1"), further("x_1")]);
+        assert_eq!(plan.set.keys().collect::<Vec<_>>(), ["A_X_1"]);
+        assert_eq!(plan.warnings.len(), 2);
+        assert!(plan.warnings[0].contains("--env NAME=a/b"), "{}", plan.warnings[0]);
     }
 }
