@@ -46,7 +46,7 @@ async fn a_request_arrives_in_words_as_it_is_recorded() {
     let line = record(json!({
         "method": "GET", "host": "api.github.com", "port": 443, "path": "/user\n\ndata: forged",
         "connection": HOSTILE, "decision": "deny", "error": "egress-refused", "status": 403,
-        "run": "00ff",
+        "run": "00ff", "process": 42, "executable": "/usr/bin/curl",
     }));
     server.backend.live.send(Arc::new(line)).unwrap();
     let text = until(&mut stream, "}\n\n").await;
@@ -54,6 +54,8 @@ async fn a_request_arrives_in_words_as_it_is_recorded() {
     assert_eq!(row["place"], "api.github.com/user\n\ndata: forged");
     assert_eq!(row["decision"], "Denied");
     assert_eq!(row["detail"], "403 egress-refused");
+    assert_eq!(row["program"], "curl");
+    assert_eq!(row["process"], "/usr/bin/curl, process 42");
     assert_eq!(row["connection"], HOSTILE);
     assert_eq!(row["when"], "2 Jan 2026, 03:04:05");
     assert_eq!(text.matches("data: ").count(), 2, "a record forged an event: {text}");

@@ -24,6 +24,7 @@ fn fill_with_hostility(backend: &Fake) {
     let everywhere = json!({
         "time": HOSTILE, "kind": HOSTILE, "operation": HOSTILE, "host": HOSTILE, "path": HOSTILE,
         "connection": HOSTILE, "run": HOSTILE, "decision": HOSTILE, "error": HOSTILE,
+        "process": 42, "executable": HOSTILE,
     });
     let denied = json!({ "decision": "deny", "method": HOSTILE });
     *backend.audit.lock().unwrap() = vec![record(everywhere), record(denied)];

@@ -90,7 +90,7 @@
         row.decision && make("span", `badge ${row.tone}`, [row.decision]), " ",
         row.detail && make("span", "detail", [row.detail]),
       ]),
-      cell("Run", [row.run && link(row.run)]),
+      cell("Run", [row.run && link(row.run), row.program && program(row)]),
     ]);
     line.setAttribute("role", "row");
     return line;
@@ -106,6 +106,12 @@
     const link = make("a", "", [make("code", "", [run])]);
     link.href = `/runs/${encodeURIComponent(run)}`;
     return link;
+  }
+
+  function program(row) {
+    const program = make("span", "sub", [row.program]);
+    program.title = row.process;
+    return program;
   }
 
   function head(label, content) {

@@ -32,6 +32,10 @@ pub(super) struct Row {
     connection: String,
     /// The run's id, if it was one.
     run: String,
+    /// File name of the program that connected, if it is known.
+    program: String,
+    /// Its path, and the process.
+    process: String,
     /// What was decided, in words.
     decision: String,
     /// Class of its badge.
@@ -73,6 +77,10 @@ impl Row {
             place: format!("{}{port}{}", text("host"), text("path")),
             connection: text("connection").to_owned(),
             run: text("run").to_owned(),
+            program: text("executable").rsplit('/').next().unwrap_or_default().to_owned(),
+            process: number("process")
+                .map(|pid| format!("{}, process {pid}", text("executable")))
+                .unwrap_or_default(),
             decision: decision.to_owned(),
             tone: tone.class(),
             detail,
@@ -89,7 +97,10 @@ impl Row {
                 @if !self.decision.is_empty() { span.badge.(self.tone) { (self.decision) } " " }
                 @if !self.detail.is_empty() { span.detail { (self.detail) } }
             },
-            html! { @if !self.run.is_empty() { a href=(text::path(&["runs", &self.run])) { code { (self.run) } } } },
+            html! {
+                @if !self.run.is_empty() { a href=(text::path(&["runs", &self.run])) { code { (self.run) } } }
+                @if !self.program.is_empty() { span.sub title=(self.process) { (self.program) } }
+            },
         ]
     }
 }
