@@ -26,6 +26,7 @@ pub mod protocol;
 pub mod provider;
 pub mod runner;
 pub mod scrub;
+pub mod source;
 pub mod telemetry;
 pub mod trust;
 pub mod vault;

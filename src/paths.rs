@@ -8,6 +8,7 @@
 
 mod anchor;
 mod files;
+mod variables;
 
 use std::{
     ffi::OsString,
@@ -22,6 +23,7 @@ pub use self::{
         append_private, check_private_file, create_private, create_private_dir, open_private,
         private_umask, write_private,
     },
+    variables::{name_variables, named_variables},
 };
 
 /// Longest path that fits into `sockaddr_un.sun_path` everywhere (macOS has 104 bytes with the final
@@ -281,6 +283,15 @@ impl Home {
     #[must_use]
     pub fn daemon_lock(&self) -> PathBuf {
         self.root.join("daemon.lock")
+    }
+
+    /// Names of the variables that a daemon takes over from whoever starts it for a profile, besides
+    /// the usual ones.
+    ///
+    /// # Errors
+    /// As [`Home::vault`].
+    pub fn variables(&self, profile: &str) -> Result<PathBuf> {
+        Ok(self.profile(profile)?.join("variables"))
     }
 
     /// What a daemon in the background says.

@@ -12,6 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("dashboard", &["paths", "protocol", "provider"]),
     ("vault", &["paths"]),
     ("scrub", &[]),
+    ("source", &[]),
     ("paths", &[]),
     ("policy", &[]),
     ("import", &["paths", "provider"]),
@@ -32,6 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "protocol",
             "provider",
             "scrub",
+            "source",
             "vault",
         ],
     ),
@@ -63,6 +65,7 @@ const OPENERS: &[&str] = &[
     "src/broker/entry.rs",
     "src/broker/oauth/",
     "src/broker/snapshot.rs",
+    "src/broker/sourced/",
     "src/commands/",
     "src/demo/",
     // The key of a run's own authority, and the password of the user's own proxy.

@@ -46,6 +46,7 @@ impl Broker {
                 scopes: Vec::new(),
                 fields: BTreeMap::new(),
                 secret_fields: Vec::new(),
+                sources: BTreeMap::new(),
                 created_at: String::new(),
                 last_used_at: None,
                 expires_at: None,
@@ -72,7 +73,7 @@ impl Broker {
         let changing = self.lock();
         let snapshot = self.snapshot();
         if let Some(existing) = snapshot.find(provider, Some(connection)) {
-            if same(existing, &values) {
+            if !existing.is_sourced() && existing.has_values(&values) {
                 return Ok(existing.view());
             }
             if !replace {
@@ -99,7 +100,9 @@ impl Broker {
         // Prepared once before it is stored: what could never be injected is refused here, not
         // when an agent waits for it.
         let entry = Entry::new(stored, definition, false);
-        entry.injection().map_err(|error| failed(&error))?;
+        if !entry.is_sourced() {
+            entry.injection().map_err(|error| failed(&error))?;
+        }
         let (provider, connection) = (&entry.definition.name, &entry.name);
         self.oauth.renewals.forget(&entry.full_name);
         let put = |key: &str, value: &[u8]| {
@@ -113,12 +116,13 @@ impl Broker {
         self.note(operation, &entry.full_name)
     }
 
-    /// One connection, with its secrets if `reveal`.
+    /// One connection, with its secrets if `reveal`: fetched, where they lie elsewhere. Not for a
+    /// `login`, which compares with what is stored.
     ///
     /// # Errors
-    /// No such provider or connection.
-    pub fn credential(
-        &self,
+    /// No such provider or connection; a value that cannot be fetched.
+    pub async fn credential(
+        self: &Arc<Self>,
         provider: &str,
         connection: Option<&str>,
         reveal: bool,
@@ -132,7 +136,11 @@ impl Broker {
         let secrets = if reveal {
             // Not revealed unless it is on record.
             self.note(if purpose == "export" { "export" } else { "reveal" }, &entry.full_name)?;
-            entry.secrets()
+            if entry.is_sourced() && purpose != "login" {
+                self.revealed(entry).await?
+            } else {
+                entry.secrets()
+            }
         } else {
             BTreeMap::new()
         };
@@ -264,16 +272,6 @@ pub(super) fn placeholders(
         .collect())
 }
 
-fn same(entry: &Entry, values: &Values) -> bool {
-    entry.values.len() == values.len()
-        && values.iter().all(|(name, value)| {
-            entry
-                .values
-                .get(name)
-                .is_some_and(|known| known.expose_secret() == value.expose_secret())
-        })
-}
-
 pub(super) fn check_name(name: &str) -> Result<(), ErrorReply> {
     let good = !name.is_empty()
         && name.len() <= MAX_NAME
@@ -289,7 +287,10 @@ pub(super) fn check_name(name: &str) -> Result<(), ErrorReply> {
 }
 
 /// The same checks as `login` makes, since the daemon trusts no client with them.
-fn accept(definition: &Definition, fields: BTreeMap<String, Secret>) -> Result<Values, ErrorReply> {
+pub(super) fn accept(
+    definition: &Definition,
+    fields: BTreeMap<String, Secret>,
+) -> Result<Values, ErrorReply> {
     let usage = |message: String, hint| ErrorReply { kind: ErrorKind::Usage, message, hint };
     let given = fields.into_iter().map(|(name, value)| (name, value.0)).collect();
     let values = definition

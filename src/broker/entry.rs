@@ -9,23 +9,25 @@ use std::{
 };
 
 use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{oauth::Grant, snapshot::plain_path};
+use super::{oauth::Grant, snapshot::plain_path, sourced::Live};
 use crate::{
     auth::Server,
     gate::Injection,
     protocol::{ConnectionView, Secret, chain, login_command},
     provider::{Definition, Values},
     scrub::Scrubber,
+    source::Source,
 };
 
 /// Version of [`Stored`].
 const VERSION: u32 = 1;
 
 /// A connection as the vault keeps it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
     v: u32,
     pub(super) provider: String,
@@ -37,6 +39,9 @@ pub(super) struct Stored {
     /// What came with the access token, if that is what the connection is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) grant: Option<Grant>,
+    /// Where the fields lie that are not in `fields`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) sources: BTreeMap<String, Source>,
 }
 
 impl Stored {
@@ -54,6 +59,7 @@ impl Stored {
             placeholders,
             created_at: Timestamp::now(),
             grant: None,
+            sources: BTreeMap::new(),
         }
     }
 
@@ -88,6 +94,9 @@ pub(super) struct Entry {
     pub(super) last_used: Arc<AtomicI64>,
     grant: Option<Grant>,
     injection: OnceLock<Result<Injection, String>>,
+    /// Where the fields lie that `values` has not; then `live` is what is known of them now.
+    pub(super) sources: BTreeMap<String, Source>,
+    live: OnceLock<Arc<Live>>,
 }
 
 impl Entry {
@@ -103,27 +112,65 @@ impl Entry {
             last_used: Arc::default(),
             grant: stored.grant,
             injection: OnceLock::new(),
+            sources: stored.sources,
+            live: OnceLock::new(),
         }
     }
 
-    /// The request changes that this connection means; made once, then shared.
+    /// The request changes that this connection means; made once, then shared. Not for one with
+    /// sources, whose values may be others each time.
     pub(super) fn injection(&self) -> Result<Injection, String> {
-        self.last_used.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
-        self.injection.get_or_init(|| self.prepare()).clone()
+        self.used();
+        let issue =
+            || self.grant.as_ref().filter(|grant| grant.can_renew()).map(|grant| grant.issue);
+        self.injection.get_or_init(|| self.prepare(&self.values, None, issue())).clone()
     }
 
-    fn prepare(&self) -> Result<Injection, String> {
-        let changes = self.definition.changes(&self.values).map_err(|error| chain(&error))?;
-        let pairs = self
-            .definition
-            .scrub_pairs(&self.values, &self.placeholders)
-            .map_err(|error| chain(&error))?;
+    /// The request changes that these values mean. The `former` ones may still come back.
+    pub(super) fn prepare(
+        &self,
+        values: &Values,
+        former: Option<&Values>,
+        issue: Option<u64>,
+    ) -> Result<Injection, String> {
+        let changes = self.definition.changes(values).map_err(|error| chain(&error))?;
+        let mut pairs = Vec::new();
+        for values in std::iter::once(values).chain(former) {
+            let found = self.definition.scrub_pairs(values, &self.placeholders);
+            pairs.extend(found.map_err(|error| chain(&error))?);
+        }
         Ok(Injection {
             connection: Arc::clone(&self.full_name),
             changes: changes.into(),
             scrubber: Arc::new(Scrubber::new(&pairs)),
-            issue: self.grant.as_ref().filter(|grant| grant.can_renew()).map(|grant| grant.issue),
+            issue,
         })
+    }
+
+    /// Notes that a run has used it.
+    pub(super) fn used(&self) {
+        self.last_used.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Do values of it lie elsewhere?
+    pub(super) fn is_sourced(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// What is known now of the values that lie elsewhere.
+    pub(super) fn live(&self) -> &Live {
+        self.live.get_or_init(Arc::default)
+    }
+
+    /// Takes over what was known, if this is the same connection by the same definition.
+    pub(super) fn keep_live(&self, former: &Self) {
+        if let Some(live) = former.live.get()
+            && self.created_at == former.created_at
+            && self.sources == former.sources
+            && Arc::ptr_eq(&self.definition, &former.definition)
+        {
+            let _ = self.live.set(Arc::clone(live));
+        }
     }
 
     /// What came with the access token, if that is what the connection is.
@@ -174,13 +221,27 @@ impl Entry {
         self.definition.settings(&self.values)
     }
 
+    /// Are these its values, no more and no fewer?
+    pub(super) fn has_values(&self, values: &Values) -> bool {
+        self.values.len() == values.len()
+            && values.iter().all(|(name, value)| {
+                self.values
+                    .get(name)
+                    .is_some_and(|known| known.expose_secret() == value.expose_secret())
+            })
+    }
+
     /// A field the definition does not know (any more) is taken for a secret.
     fn is_secret(&self, name: &str) -> bool {
         self.definition.field(name).is_none_or(|field| field.secret)
     }
 
     pub(super) fn secrets(&self) -> BTreeMap<String, Secret> {
-        self.values
+        self.secrets_of(&self.values)
+    }
+
+    pub(super) fn secrets_of(&self, values: &Values) -> BTreeMap<String, Secret> {
+        values
             .iter()
             .filter(|(name, _)| self.is_secret(name))
             .map(|(name, value)| (name.clone(), Secret(value.clone())))
@@ -189,20 +250,32 @@ impl Entry {
 
     pub(super) fn view(&self) -> ConnectionView {
         let used = self.last_used.load(Ordering::Relaxed);
-        let reason = self.grant.as_ref().and_then(|grant| grant.login_reason(Timestamp::now()));
+        let login = self.grant.as_ref().and_then(|grant| grant.login_reason(Timestamp::now()));
+        let source = self.live.get().and_then(|live| live.problem());
+        let status = match (&login, &source) {
+            (Some(_), _) => "needs_login",
+            (None, Some(_)) => "source_failed",
+            (None, None) => "connected",
+        };
         ConnectionView {
             provider: self.definition.name.clone(),
             connection: self.name.clone(),
             default: self.default,
-            status: if reason.is_some() { "needs_login" } else { "connected" }.to_owned(),
-            reason,
+            status: status.to_owned(),
+            reason: login.or(source),
             scopes: self.grant.as_ref().map(|grant| grant.scopes.clone()).unwrap_or_default(),
             fields: self.settings(),
             secret_fields: self
                 .values
                 .keys()
+                .chain(self.sources.keys())
                 .filter(|name| self.is_secret(name))
                 .cloned()
+                .collect(),
+            sources: self
+                .sources
+                .iter()
+                .map(|(name, source)| (name.clone(), source.to_string()))
                 .collect(),
             created_at: self.created_at.to_string(),
             last_used_at: (used != 0)

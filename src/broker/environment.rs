@@ -1,6 +1,6 @@
 //! What a run's agent finds in its environment.
 
-use super::snapshot::Snapshot;
+use super::{snapshot::Snapshot, sourced};
 use crate::{
     protocol::{EnvFrom, ErrorKind, ErrorReply, RunOpened, RunOptions, chain},
     provider::{self, Connected, Registry},
@@ -57,7 +57,10 @@ pub(super) fn of_run(
     for (name, reason) in snapshot.damaged() {
         warnings.push(format!("{name} cannot be used: {reason}"));
     }
-    Ok(RunOpened { set_env: plan.set, remove_env: plan.remove, warnings, ..RunOpened::default() })
+    let mut opened =
+        RunOpened { set_env: plan.set, remove_env: plan.remove, warnings, ..RunOpened::default() };
+    sourced::guard(snapshot, &mut opened);
+    Ok(opened)
 }
 
 /// A secret field's placeholder, another field's value.

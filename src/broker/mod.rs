@@ -15,6 +15,7 @@ mod oauth;
 mod profiles;
 mod run;
 mod snapshot;
+mod sourced;
 #[cfg(test)]
 mod testing;
 
@@ -204,6 +205,14 @@ impl Broker {
             Snapshot::read(&self.vault, &self.registry()).map_err(|error| vault_error(&error))?;
         let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         next.keep_use_of(&current);
+        if let Err(error) = self
+            .common
+            .home
+            .variables(&self.profile)
+            .and_then(|path| paths::name_variables(&path, &sourced::variables(&next)))
+        {
+            tracing::warn!(error = chain(&error), "the next daemon may miss variables");
+        }
         *current = Arc::new(next);
         Ok(())
     }

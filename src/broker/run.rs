@@ -171,6 +171,9 @@ impl RunGate {
 
     /// The verdict that a connection means, at once unless its token has to be renewed first.
     fn verdict(&self, entry: Arc<Entry>) -> BoxFuture<'_, Verdict> {
+        if entry.is_sourced() {
+            return self.broker.sourced_verdict(entry);
+        }
         let Some(grant) = entry.grant() else { return now(inject(&entry)) };
         let time = Timestamp::now();
         if let Some(reason) = grant.login_reason(time) {
@@ -318,6 +321,9 @@ impl Gate for RunGate {
     fn renew<'a>(&'a self, _: &'a RequestFacts, used: &'a Injection) -> BoxFuture<'a, Renewal> {
         Box::pin(async move {
             let Some(issue) = used.issue else { return Renewal::Keep };
+            if let Some(entry) = self.find(&used.connection).filter(|entry| entry.is_sourced()) {
+                return self.broker.refetched(&entry, used).await;
+            }
             match self.broker.renewed(&used.connection, issue, true).await {
                 Ok(entry) => match entry.injection() {
                     Ok(next) if next.issue != used.issue => Renewal::Again(next),

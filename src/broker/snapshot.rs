@@ -99,15 +99,15 @@ impl Snapshot {
         there.map(|(_, entry)| Arc::clone(entry)).collect()
     }
 
-    /// Takes over when each connection was last used.
+    /// Takes over when each connection was last used, and what was fetched for it.
     pub(super) fn keep_use_of(&self, previous: &Self) {
-        let used: HashMap<_, _> = previous
-            .entries()
-            .map(|entry| (Arc::clone(&entry.full_name), Arc::clone(&entry.last_used)))
-            .collect();
+        let used: HashMap<_, _> =
+            previous.entries().map(|entry| (Arc::clone(&entry.full_name), entry)).collect();
         for entry in self.entries() {
-            if let Some(last) = used.get(&entry.full_name) {
-                entry.last_used.store(last.load(Ordering::Relaxed), Ordering::Relaxed);
+            if let Some(former) = used.get(&entry.full_name) {
+                let last = former.last_used.load(Ordering::Relaxed);
+                entry.last_used.store(last, Ordering::Relaxed);
+                entry.keep_live(former);
             }
         }
     }

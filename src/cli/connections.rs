@@ -12,8 +12,8 @@ const FLOWS: [&str; 5] = ["pkce", "device_code", "dcr_pkce", "client_credentials
 /// A connection in JSON, as several verbs have it.
 macro_rules! connection_json {
     () => {
-        "{provider, connection, default, status, fields, secret_fields, created_at, \
-         last_used_at, expires_at, scopes, reason}"
+        "{provider, connection, default, status, fields, secret_fields, sources, \
+         created_at, last_used_at, expires_at, scopes, reason}"
     };
 }
 
@@ -26,6 +26,14 @@ Examples:
   authsome login openai
   pass show openai | authsome login openai --secret-stdin
   authsome login twilio --field account_sid=AC123 --secret-env TWILIO_AUTH_TOKEN
+
+A secret that lies elsewhere can stay there: with --from it is fetched when a request needs it, and
+the vault holds only where from. Commands run without a shell, outside of any run, with the daemon's
+environment. Agents do not see the file's directory, nor the variable.
+  authsome login openai --from env:OPENAI_KEY
+  authsome login anthropic --from file:/run/secrets/anthropic
+  authsome login github --from 'command:gh auth token'
+  authsome login twilio --field account_sid=AC123 --from auth_token=keyring:twilio/me
 
 A provider with OAuth is logged in to in the browser, or with a code on another device; the command
 waits for it. So does the URL of a server that says itself how to log in, as MCP servers do.
@@ -68,6 +76,13 @@ pub struct LoginArgs {
     /// Read the secret from this file; one a line if there are several
     #[arg(long, value_name = "PATH", group = "source")]
     pub secret_file: Option<PathBuf>,
+    /// Store where a secret lies in place of it: `env:NAME`, `file:PATH`, `command:PROGRAM ARG…` or
+    /// `keyring:SERVICE/USER` (repeatable if there are several: FIELD=SOURCE)
+    #[arg(long, value_name = "SOURCE", value_parser = pointer, conflicts_with = "flow")]
+    pub from: Vec<FieldValue>,
+    /// Do not fetch it now to see whether that works
+    #[arg(long, requires = "from")]
+    pub no_check: bool,
     /// How: pkce, device_code, dcr_pkce, client_credentials or api_key; without: the provider's own way
     #[arg(long, value_name = "FLOW", value_parser = FLOWS, help_heading = "OAuth")]
     pub flow: Option<String>,
@@ -117,6 +132,14 @@ impl std::fmt::Debug for FieldValue {
 
 fn field_value(text: &str) -> Result<FieldValue, String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok(FieldValue { name: name.to_owned(), value: value.to_owned() })
+}
+
+/// `[FIELD=]SOURCE` of `--from`; without a field the name is empty. Sources have a colon, fields none.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a value parser")]
+fn pointer(text: &str) -> Result<FieldValue, Infallible> {
+    let (name, value) =
+        text.split_once('=').filter(|(name, _)| !name.contains(':')).unwrap_or(("", text));
     Ok(FieldValue { name: name.to_owned(), value: value.to_owned() })
 }
 

@@ -45,6 +45,8 @@ pub(super) fn get(args: GetArgs, context: &Context) -> Result<(), Error> {
         ];
         pairs.extend(view.last_used_at.clone().map(|time| ("last used", time)));
         pairs.extend(view.expires_at.clone().map(|time| ("expires", time)));
+        let sources = view.sources.iter();
+        pairs.extend(sources.map(|(name, source)| ("source", format!("{name} from {source}"))));
         pairs.extend(view.fields.iter().map(|(name, value)| (name.as_str(), value.clone())));
         pairs.extend(secrets.iter().map(|(name, value)| (*name, (*value).to_owned())));
         text.pairs(pairs);

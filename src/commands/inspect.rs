@@ -41,6 +41,10 @@ pub(super) fn inspect(args: &InspectArgs, context: &Context) -> Result<(), Error
             let default = if view.default { ", default" } else { "" };
             let status = view.status.replace('_', " ");
             pairs.push(("connection", format!("{} ({status}{default})", full_name(view))));
+            let sources = view.sources.iter();
+            pairs.extend(sources.map(|(field, source)| ("", format!("{field} from {source}"))));
+            let why = view.reason.iter().filter(|_| view.status == "source_failed");
+            pairs.extend(why.map(|why| ("", why.clone())));
         }
         text.pairs(pairs);
         if connections.is_empty() {

@@ -47,6 +47,15 @@ pub(super) fn list(args: &ListArgs, context: &Context) -> Result<(), Error> {
                 ]);
             }
             text.table(&table);
+            for view in &connections {
+                for (field, source) in &view.sources {
+                    text.line(format!("{} takes its {field} from {source}", full_name(view)));
+                }
+            }
+            for view in connections.iter().filter(|view| view.status == "source_failed") {
+                let reason = view.reason.as_deref().unwrap_or("its value does not come");
+                text.line(format!("{} cannot be used: {reason}", full_name(view)));
+            }
             for view in connections.iter().filter(|view| view.status == "needs_login") {
                 let reason = view.reason.as_deref().unwrap_or("the provider wants one");
                 text.line(format!("{} needs a new login: {reason}", full_name(view)));

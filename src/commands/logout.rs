@@ -81,6 +81,7 @@ mod tests {
             status: "connected".into(),
             fields: Default::default(),
             secret_fields: Vec::new(),
+            sources: Default::default(),
             created_at: String::new(),
             last_used_at: None,
             expires_at: None,

@@ -86,6 +86,7 @@ mod tests {
                 status: "connected".into(),
                 fields: [("account_sid".into(), "AC1".into())].into(),
                 secret_fields: vec!["auth_token".into()],
+                sources: BTreeMap::new(),
                 created_at: String::new(),
                 last_used_at: None,
                 expires_at: None,

@@ -1,6 +1,7 @@
 //! What the commands use to speak to the daemon: blocking, one connection, no runtime.
 
 use std::{
+    collections::BTreeSet,
     io::{self, BufRead, BufReader},
     os::{
         fd::{AsFd, BorrowedFd},
@@ -15,7 +16,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::wire::Wire;
-use crate::paths::Home;
+use crate::paths::{self, Home};
 use crate::protocol::{Envelope, ErrorKind, ErrorReply, ListenerKind, Reply, Request, RunEvent};
 
 /// How long a daemon that is starting may take before a command gives up.
@@ -113,8 +114,21 @@ impl Client {
         Self::connect_or_start_as(home, None)
     }
 
+    /// As [`Client::connect_or_start`]; a daemon that is started takes over these variables too.
+    pub fn connect_or_start_with(home: &Home, variables: &[String]) -> Result<Self, ErrorReply> {
+        Self::connect_or_start_by(home, None, variables)
+    }
+
     /// As [`Client::connect_or_start`], with the daemon running as `owner`.
     pub fn connect_or_start_as(home: &Home, owner: Option<&Owner>) -> Result<Self, ErrorReply> {
+        Self::connect_or_start_by(home, owner, &[])
+    }
+
+    fn connect_or_start_by(
+        home: &Home,
+        owner: Option<&Owner>,
+        variables: &[String],
+    ) -> Result<Self, ErrorReply> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             // Asked something first: a daemon that was killed may still take a connection, and then
@@ -127,7 +141,7 @@ impl Client {
                     Err(_) => {}
                 }
             }
-            match start(home, owner)? {
+            match start(home, owner, variables)? {
                 Started::Ready => {}
                 // It holds the lock but not yet the socket, or is on its way out: look again.
                 Started::AlreadyRunning => std::thread::sleep(Duration::from_millis(20)),
@@ -246,20 +260,32 @@ fn lost(error: io::Error) -> ErrorReply {
     unavailable(format!("lost the daemon: {error}"), Some("see `authsome daemon logs`".to_owned()))
 }
 
+/// Variables that connections of any profile name.
+fn named_by_profiles(home: &Home) -> BTreeSet<String> {
+    let profiles = std::fs::read_dir(home.profiles()).into_iter().flatten().flatten();
+    let names = profiles.filter_map(|entry| entry.file_name().into_string().ok());
+    let files = names.filter_map(|name| home.variables(&name).ok());
+    files.flat_map(|file| paths::named_variables(&file)).collect()
+}
+
 /// Starts a daemon and waits for its report.
-fn start(home: &Home, owner: Option<&Owner>) -> Result<Started, ErrorReply> {
+fn start(home: &Home, owner: Option<&Owner>, variables: &[String]) -> Result<Started, ErrorReply> {
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         unavailable(format!("cannot start the daemon: {what}: {error}"), None)
     };
     // The daemon outlives us: what our caller left open, a lock most of all, must not stay open in it.
     netns::close_on_exec_above_stderr().map_err(|error| failed("descriptors", &error))?;
     let (reader, writer) = io::pipe().map_err(|error| failed("a pipe", &error))?;
+    // Those that connections name, or are about to.
+    let mut named = named_by_profiles(home);
+    named.extend(variables.iter().cloned());
     let mut command = Command::new("/proc/self/exe");
     command
         .arg0("authsome")
         .args(["daemon", "serve", "--detach"])
         .env_clear()
         .envs(KEPT_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(named.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .env("AUTHSOME_HOME", home.root())
         .current_dir("/")
         .stdin(Stdio::null())

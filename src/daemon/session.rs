@@ -78,8 +78,13 @@ impl Session<'_> {
             Request::PutConnection { provider, connection, fields, replace } => {
                 json(broker()?.put(&provider, &connection, fields, replace)?)
             }
+            Request::PutSourced(put) => {
+                json(self.shared.runtime.block_on(broker()?.put_sourced(*put))?)
+            }
             Request::GetConnection { provider, connection, reveal, purpose } => {
-                json(broker()?.credential(&provider, connection.as_deref(), reveal, &purpose)?)
+                let broker = broker()?;
+                let found = broker.credential(&provider, connection.as_deref(), reveal, &purpose);
+                json(self.shared.runtime.block_on(found)?)
             }
             Request::SetDefault { provider, connection } => {
                 json(broker()?.set_default(&provider, &connection)?)

@@ -7,6 +7,7 @@
 
 mod env;
 pub mod login;
+pub mod source;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -55,6 +56,8 @@ pub enum Request {
         /// Replace an existing connection (else: [`ErrorKind::Exists`]).
         replace: bool,
     },
+    /// Stores a connection whose values lie elsewhere. Answer: [`Sourced`](source::Sourced).
+    PutSourced(Box<source::PutSourced>),
     /// One connection, with its secrets only if `reveal`. Answer: [`Credential`].
     GetConnection {
         /// Provider name.
@@ -245,9 +248,10 @@ pub struct ConnectionView {
     pub connection: String,
     /// Is it the provider's default?
     pub default: bool,
-    /// `connected` or `needs_login`.
+    /// `connected`, `needs_login`, or `source_failed` where a value that lies elsewhere could not be
+    /// fetched the last time.
     pub status: String,
-    /// Why a login is needed, if one is.
+    /// Why a login is needed or a value cannot be fetched, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Scopes that were granted, where there are such.
@@ -257,6 +261,10 @@ pub struct ConnectionView {
     pub fields: BTreeMap<String, String>,
     /// Names of the fields that are secrets.
     pub secret_fields: Vec<String>,
+    /// Where the values of those lie that the vault does not hold, by field:
+    /// `env:NAME`, `file:PATH`, `command:PROGRAM …` or `keyring:SERVICE/USER`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
     /// When it was stored (RFC 3339, UTC).
     pub created_at: String,
     /// When it was last used by a run, as far as this daemon knows (RFC 3339, UTC).
@@ -388,6 +396,12 @@ pub struct RunOpened {
     pub set_env: BTreeMap<String, String>,
     /// Variables to remove from it: those of every known provider that hold something else.
     pub remove_env: Vec<String>,
+    /// Directories that the agent must not see: without that there is no run.
+    #[serde(default)]
+    pub hide: Vec<std::path::PathBuf>,
+    /// Files that the agent must not replace.
+    #[serde(default)]
+    pub keep: Vec<std::path::PathBuf>,
     /// Things the user should know, such as a variable two connections claim.
     pub warnings: Vec<String>,
 }

@@ -45,6 +45,39 @@ pub(super) fn paths(actor: &Actor, plan: &Plan) -> Result<(Vec<PathBuf>, Vec<Str
     Ok((hidden, warnings))
 }
 
+/// The directories that must be covered, without links. One that is not there now could come to be there
+/// uncovered.
+///
+/// # Errors
+/// One that is missing, or that the agent starts in.
+pub(super) fn required(plan: &Plan, directories: &[PathBuf]) -> Result<Vec<PathBuf>, ErrorReply> {
+    let mut required = Vec::with_capacity(directories.len());
+    for directory in directories {
+        let shown = directory.display();
+        let hint =
+            "authsome list names the connection: log in to it from another place, or log out";
+        let found = match directory.canonicalize() {
+            Ok(found) if found.is_dir() => found,
+            Ok(_) => {
+                return Err(usage(format!("{shown} must be hidden, and is no directory"), hint));
+            }
+            Err(error) => {
+                return Err(usage(format!("{shown} must be hidden, and cannot be: {error}"), hint));
+            }
+        };
+        if plan.cwd.starts_with(&found) {
+            return Err(usage(
+                format!(
+                    "{shown} holds a credential and must be hidden, and the agent starts in it"
+                ),
+                "start in another directory",
+            ));
+        }
+        required.push(found);
+    }
+    Ok(required)
+}
+
 /// The session bus at a place of its own (`unix:path=…`); an abstract one is out of reach in another
 /// network namespace anyway.
 fn bus_socket(plan: &Plan) -> Option<PathBuf> {

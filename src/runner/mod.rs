@@ -132,9 +132,11 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     let overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &seen, program);
     let env = Environment { base: &plan.env, actor: &actor, run: &id }
         .compose(&opened, overlay.env.clone());
-    let (hide, warnings) = hidden::paths(&actor, &plan)?;
-    let spec =
+    let (mut hide, warnings) = hidden::paths(&actor, &plan)?;
+    hide.extend(hidden::required(&plan, &opened.hide)?);
+    let mut spec =
         Spec { trust_dir_id: Some(opened.home), ..spec(&id, &actor, plan, overlay, env, hide) };
+    spec.keep.extend(opened.keep);
     let (mut sandbox, prepared) =
         beginning.complete(&spec).map_err(|error| sandbox_error(&error))?;
     let warnings = [opened.warnings, warnings, prepared.warnings].concat();

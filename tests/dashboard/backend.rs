@@ -111,6 +111,7 @@ pub(super) fn connection(provider: &str, name: &str) -> ConnectionView {
         status: "connected".into(),
         fields: BTreeMap::new(),
         secret_fields: vec!["api_key".into()],
+        sources: BTreeMap::new(),
         created_at: "2026-01-02T03:04:05Z".into(),
         last_used_at: None,
         expires_at: None,

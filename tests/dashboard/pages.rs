@@ -17,6 +17,7 @@ fn fill_with_hostility(backend: &Fake) {
         reason: Some(HOSTILE.into()),
         scopes: vec![HOSTILE.into()],
         fields: BTreeMap::from([(HOSTILE.into(), HOSTILE.into())]),
+        sources: BTreeMap::from([(HOSTILE.into(), HOSTILE.into())]),
         expires_at: Some(HOSTILE.into()),
         last_used_at: Some(HOSTILE.into()),
         ..connection("github", HOSTILE)
@@ -113,6 +114,24 @@ async fn why_a_login_is_needed_and_what_was_granted_is_shown() {
         for part in [">Needs login<", "The consent was withdrawn.", "Scopes: repo read:user"] {
             assert!(page.contains(part), "{path}: {part} in {page}");
         }
+    }
+}
+
+#[tokio::test]
+async fn where_a_value_lies_and_why_it_does_not_come_is_shown() {
+    let server = Server::start().await;
+    let browser = server.browser().await;
+    *server.backend.connections.lock().unwrap() = vec![ConnectionView {
+        status: "source_failed".into(),
+        reason: Some("cannot read /run/secrets/key".into()),
+        sources: BTreeMap::from([("api_key".into(), "file:/run/secrets/key".into())]),
+        ..connection("github", "work")
+    }];
+    let page = browser.page("/connections").await;
+    for part in
+        [">No value<", "Cannot read /run/secrets/key.", "api_key from file:/run/secrets/key"]
+    {
+        assert!(page.contains(part), "{part} in {page}");
     }
 }
 

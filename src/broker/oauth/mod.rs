@@ -57,7 +57,7 @@ pub struct OAuthOptions {
 /// The broker's part that speaks OAuth.
 #[derive(Debug)]
 pub(super) struct OAuth {
-    runtime: Handle,
+    pub(super) runtime: Handle,
     network: Arc<dyn Network>,
     redirect_uri: String,
     unreachable: Option<String>,

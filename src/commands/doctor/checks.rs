@@ -163,6 +163,17 @@ fn logins(client: &mut Client) -> Finding {
         Ok(views) => views,
         Err(error) => return Finding::failed("connections", error),
     };
+    if let Some(view) = views.iter().find(|view| view.status == "source_failed") {
+        let reason = view.reason.as_deref().unwrap_or("its value does not come");
+        return Finding::warn(
+            "connections",
+            format!("{}/{} cannot be used: {reason}", view.provider, view.connection),
+            format!(
+                "authsome get {} --connection {} --show-secret",
+                view.provider, view.connection
+            ),
+        );
+    }
     match views.iter().find(|view| view.status == "needs_login") {
         None => Finding::ok("connections", format!("{} usable", views.len())),
         Some(view) => Finding::warn(

@@ -4,6 +4,7 @@
 //! argument. It is checked against the provider's definition before it leaves this process; no error
 //! repeats it.
 
+mod from;
 mod oauth;
 mod sources;
 
@@ -33,6 +34,9 @@ pub(super) fn login(args: LoginArgs, context: &Context) -> Result<(), Error> {
         return oauth::login(&args, None, context);
     }
     let definition = definition(&registry, &args.provider)?;
+    if !args.from.is_empty() {
+        return from::login(&args, definition, context);
+    }
     if by_oauth(&args, definition) {
         return oauth::login(&args, Some(definition), context);
     }
@@ -40,11 +44,7 @@ pub(super) fn login(args: LoginArgs, context: &Context) -> Result<(), Error> {
     if source.is_terminal() {
         introduce(definition, context);
     }
-    let mut fields = args.fields.clone();
-    if let Some(base_url) = args.base_url.clone() {
-        fields.push(FieldValue { name: "base_url".to_owned(), value: base_url });
-    }
-    let values = sources::collect(definition, &fields, source)?;
+    let values = sources::collect(definition, &given(&args), source)?;
     let mut client = context.client()?;
     let stored = store(&mut client, &definition.name, &args.connection, &values, args.force)?;
     let (status, view) = match stored {
@@ -59,6 +59,13 @@ pub(super) fn login(args: LoginArgs, context: &Context) -> Result<(), Error> {
     let hosts = hosts(definition);
     let members = json!({ "status": status, "hosts": hosts, "connection": view });
     Ok(context.output.result(members, |text| tell(text, status, &view, &hosts))?)
+}
+
+/// The values that were given as arguments.
+fn given(args: &LoginArgs) -> Vec<FieldValue> {
+    let base_url = args.base_url.clone();
+    let base_url = base_url.map(|value| FieldValue { name: "base_url".to_owned(), value });
+    args.fields.iter().cloned().chain(base_url).collect()
 }
 
 /// Is it OAuth that is wanted? Not where a token is given, nor where a key is asked for by name.
@@ -88,6 +95,12 @@ fn tell(text: &mut Text, status: &str, view: &ConnectionView, hosts: &[String]) 
         "replaced" => format!("Replaced {name}."),
         _ => format!("Stored {name}."),
     });
+    for (field, source) in &view.sources {
+        text.line(format!("Its {field} comes from {source} when a request needs it."));
+        if let Some(directory) = from::hidden(source) {
+            text.line(format!("Agents do not see {} from their next run on.", directory.display()));
+        }
+    }
     let shown: Vec<&str> = hosts.iter().take(SHOWN_HOSTS).map(String::as_str).collect();
     let more = match hosts.len().saturating_sub(SHOWN_HOSTS) {
         0 => String::new(),

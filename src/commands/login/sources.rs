@@ -75,9 +75,27 @@ pub(super) fn collect(
     given: &[FieldValue],
     source: Source,
 ) -> Result<Values, Error> {
+    let values = gather(definition, given, source, |_| false)?;
+    definition.accept(values).map_err(|error| {
+        let refused = Error::new(ErrorKind::Usage, chain(&error));
+        match error.hint() {
+            Some(hint) => refused.hint(hint),
+            None => refused,
+        }
+    })
+}
+
+/// Reads one value for each field of `definition` that does not lie `elsewhere`.
+pub(super) fn gather(
+    definition: &Definition,
+    given: &[FieldValue],
+    source: Source,
+    elsewhere: impl Fn(&str) -> bool,
+) -> Result<Values, Error> {
     let mut values = plain(definition, given)?;
     // What is derived from another field is asked of nobody.
-    let asked = || definition.fields.iter().filter(|field| field.derive.is_none());
+    let fields = definition.fields.iter();
+    let asked = || fields.clone().filter(|field| field.derive.is_none() && !elsewhere(&field.name));
     let secrets: Vec<&Field> = asked().filter(|field| field.secret).collect();
     let mut read = match source {
         Source::Terminal => None,
@@ -106,7 +124,7 @@ pub(super) fn collect(
         let message = format!("more was given than the secrets of {}", definition.name);
         return Err(usage_error(message, expected(&secrets)));
     }
-    check(definition, &secrets, values)
+    check(&secrets, values)
 }
 
 /// The values of `--field`: of known fields, and of none that is a secret.
@@ -127,7 +145,7 @@ fn plain(definition: &Definition, given: &[FieldValue]) -> Result<Values, Error>
     Ok(values)
 }
 
-fn check(definition: &Definition, secrets: &[&Field], values: Values) -> Result<Values, Error> {
+fn check(secrets: &[&Field], values: Values) -> Result<Values, Error> {
     for field in secrets {
         let short = |value: &SecretString| value.expose_secret().chars().count() < MIN_SECRET_CHARS;
         if values.get(&field.name).is_some_and(short) {
@@ -135,13 +153,7 @@ fn check(definition: &Definition, secrets: &[&Field], values: Values) -> Result<
             return Err(usage_error(message, "was it cut off when it was copied?"));
         }
     }
-    definition.accept(values).map_err(|error| {
-        let refused = Error::new(ErrorKind::Usage, chain(&error));
-        match error.hint() {
-            Some(hint) => refused.hint(hint),
-            None => refused,
-        }
-    })
+    Ok(values)
 }
 
 fn missing(field: &Field, secrets: &[&Field]) -> Error {

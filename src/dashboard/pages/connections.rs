@@ -68,6 +68,9 @@ fn cells(visitor: &Visitor, view: &ConnectionView, now: Timestamp) -> Vec<Markup
             @for (field, value) in &view.fields {
                 span.sub { (field) ": " (value) }
             }
+            @for (field, source) in &view.sources {
+                span.sub { (field) " from " (source) }
+            }
             @if !view.scopes.is_empty() { span.sub { "Scopes: " (view.scopes.join(" ")) } }
         },
         html! {
@@ -111,6 +114,7 @@ pub(super) fn badge(view: &ConnectionView, now: Timestamp) -> Markup {
         "connected" if expired => part::badge(Tone::Warn, "Expired"),
         "connected" => part::badge(Tone::Good, "Connected"),
         "needs_login" => part::badge(Tone::Warn, "Needs login"),
+        "source_failed" => part::badge(Tone::Bad, "No value"),
         other => part::badge(Tone::Bad, other),
     }
 }
