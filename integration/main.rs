@@ -17,6 +17,7 @@ mod moved;
 mod oauth;
 mod process;
 mod run;
+mod sources;
 mod sudo;
 mod support;
 mod terminal;

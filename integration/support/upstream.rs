@@ -170,6 +170,10 @@ async fn answer(request: Request<Incoming>, record: &Mutex<Vec<Seen>>) -> Respon
             Response::new(full(format!("{}\trefs/heads/main\n", "1".repeat(40))))
         }
         _ if path.ends_with("/HEAD") => Response::new(full("ref: refs/heads/main\n".to_owned())),
+        // Takes only credentials that end so.
+        _ if path.strip_prefix("/only/").is_some_and(|end| !secret.ends_with(end)) => {
+            Response::builder().status(401).body(full("refused\n".to_owned())).unwrap()
+        }
         _ if path.starts_with("/download/") => {
             let mebibytes: u64 = path.trim_start_matches("/download/").parse().unwrap_or(1);
             let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
