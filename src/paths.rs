@@ -213,6 +213,12 @@ impl Home {
         self.root.join("providers")
     }
 
+    /// The user's policy.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        self.root.join("policy")
+    }
+
     /// The key that opens every profile's vault, unless the OS keyring has it.
     #[must_use]
     pub fn master_key(&self) -> PathBuf {

@@ -30,6 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "gate",
             "interceptor",
             "paths",
+            "policy",
             "protocol",
             "provider",
             "scrub",

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Broker, KEYRING_SERVICE, KeyPlace, LiveEvent, OAuthOptions, audit_error, load_registry,
+    Broker, KEYRING_SERVICE, KeyPlace, LiveEvent, LivePolicy, OAuthOptions, audit_error, load_registry,
     patiently, user_name,
 };
 use crate::{
@@ -32,6 +32,7 @@ pub struct Common {
     pub(super) key_place: KeyPlace,
     pub(super) user: Arc<str>,
     pub(super) oauth: OAuthOptions,
+    policy: LivePolicy,
     registry: Mutex<Arc<Registry>>,
     /// Those that have been opened, so that they learn of definitions that change.
     brokers: Mutex<Vec<Weak<Broker>>>,
@@ -60,6 +61,7 @@ impl Common {
             key_place,
             user: user_name().into(),
             oauth,
+            policy: LivePolicy::open(home.policy())?,
             registry: Mutex::new(Arc::new(load_registry(&home.providers()))),
             brokers: Mutex::default(),
             live: broadcast::Sender::new(LIVE_BACKLOG),
@@ -87,6 +89,12 @@ impl Common {
     /// Where the user's own definitions lie.
     pub(super) fn providers(&self) -> PathBuf {
         self.home.providers()
+    }
+
+    /// The user's policy, as it is at any moment.
+    #[must_use]
+    pub fn policy(&self) -> &LivePolicy {
+        &self.policy
     }
 
     /// All definitions.
@@ -129,6 +137,9 @@ impl Common {
         let mut problems = Vec::new();
         if let Err(error) = self.audit.healthy() {
             problems.push(audit_error(&error));
+        }
+        if let Err(problem) = self.policy.current() {
+            problems.push(problem.reply());
         }
         if let Some(why) = &self.oauth.unreachable {
             problems.push(ErrorReply {

@@ -12,6 +12,7 @@ mod egress;
 mod entry;
 mod environment;
 mod oauth;
+mod policy;
 mod profiles;
 mod run;
 mod snapshot;
@@ -28,6 +29,7 @@ use std::{
 pub use self::{
     common::Common,
     oauth::{Network, OAuthOptions},
+    policy::{Current as CurrentPolicy, LivePolicy, PolicyProblem},
     profiles::{DEFAULT_PROFILE, Profiles},
     run::RunGate,
 };

@@ -124,17 +124,13 @@ fn request(
     query: &Query<'_>,
     schema: Option<&cedar_policy::Schema>,
 ) -> Result<Request, Error> {
-    let internal = |error: &dyn std::error::Error| Error::Internal { message: error.to_string() };
-    let context = context(slice, query).map_err(|error| internal(&error))?;
+    let context = context(slice, query)?;
     let (principal, action) = (slice.principal.clone(), slice.action.clone());
     Request::new(principal, action, slice.resource.clone(), context, schema)
-        .map_err(|error| internal(&error))
+        .map_err(|error| Error::Internal { message: error.to_string() })
 }
 
-fn context(
-    slice: &Slice,
-    query: &Query<'_>,
-) -> Result<Context, cedar_policy::ContextCreationError> {
+fn context(slice: &Slice, query: &Query<'_>) -> Result<Context, Error> {
     let text = |text: &str| Expression::new_string(text.to_owned());
     let number = |number: i8| Expression::new_long(number.into());
     let lower = query.path.to_ascii_lowercase();
@@ -160,6 +156,7 @@ fn context(
         ("weekday", number(local.weekday().to_monday_one_offset())),
     ];
     Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value)))
+        .map_err(|error| Error::Internal { message: error.to_string() })
 }
 
 #[cfg(test)]

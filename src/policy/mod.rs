@@ -21,6 +21,7 @@
 
 mod action;
 mod cedar;
+mod draft;
 mod engine;
 mod error;
 mod glob;
@@ -40,10 +41,10 @@ use std::{fmt, fs, io, path::Path, sync::Arc};
 
 use self::engine::Engine;
 pub use self::{
-    error::{Error, Warning},
+    draft::Draft,
+    error::{Error, Place, Warning},
     limit::{LimitRule, Quota},
     query::{Decision, Query, Resource, Verdict},
-    read::check_rule,
     statement::Statement,
 };
 
@@ -112,6 +113,14 @@ impl Policy {
     /// [`Error`] if it cannot be read or means nothing.
     pub fn load_file(file: &Path) -> Result<Self, Error> {
         Self::compile(vec![Part::read(file)?])
+    }
+
+    /// Reads `text` as the rules that `file` is to have.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it means nothing.
+    pub fn parse_rules(file: &Path, text: &str) -> Result<Self, Error> {
+        Self::compile(vec![read::parse(file, text)?])
     }
 
     /// The policy of a fresh install: everything is allowed.

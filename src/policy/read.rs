@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use toml::de::DeTable;
 
 use super::{
-    Error, Part, RULES_FILE,
+    Error, Part,
     action::Action,
     error::Place,
     glob::Glob,
@@ -45,14 +45,6 @@ const LIMIT_KEYS: &[&str] =
 
 /// Longest wait for a person: a day.
 const LONGEST_ASK: u32 = 24 * 60 * 60;
-
-/// Is this text, one `[[rule]]` or several, one that a policy takes?
-///
-/// # Errors
-/// [`Error::Invalid`].
-pub fn check_rule(text: &str) -> Result<(), Error> {
-    parse(Path::new(RULES_FILE), text).map(drop)
-}
 
 /// Reads `text`, the contents of `path`.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Part, Error> {

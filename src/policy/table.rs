@@ -39,9 +39,9 @@ impl<'a> Reader<'a> {
         let DeValue::Array(items) = value.get_ref() else { return Err(wrong()) };
         items
             .iter()
-            .map(|item| match item.get_ref() {
-                DeValue::Table(table) => Ok((self.place(item.span().start), table)),
-                _ => Err(wrong()),
+            .map(|item| {
+                let DeValue::Table(table) = item.get_ref() else { return Err(wrong()) };
+                Ok((self.place(item.span().start), table))
             })
             .collect()
     }
@@ -72,14 +72,14 @@ impl<'a> Reader<'a> {
         value: &Value<'_>,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, Error> {
-        match value.get_ref() {
+        let DeValue::Array(items) = value.get_ref() else {
+            return Ok(vec![self.one(key, value, parse)?]);
+        };
+        if items.is_empty() {
             // None would mean any, which nobody who writes it means.
-            DeValue::Array(items) if items.is_empty() => {
-                Err(self.wrong(key, value, "without the key, any is meant".to_owned()))
-            }
-            DeValue::Array(items) => items.iter().map(|item| self.one(key, item, &parse)).collect(),
-            _ => Ok(vec![self.one(key, value, parse)?]),
+            return Err(self.wrong(key, value, "without the key, any is meant".to_owned()));
         }
+        items.iter().map(|item| self.one(key, item, &parse)).collect()
     }
 
     pub(super) fn wrong(&self, key: &Key<'_>, value: &Value<'_>, mend: String) -> Error {
