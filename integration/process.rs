@@ -62,16 +62,20 @@ impl Way {
     }
 }
 
-/// What the log has on connections, once it is `count` lines.
+/// What the log has on connections. A line that is being written is not yet one.
+fn logged(scene: &Scene) -> Vec<Value> {
+    let log = std::fs::read_to_string(scene.home().join("audit.log")).unwrap();
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|event| event.get("host").is_some())
+        .collect()
+}
+
+/// The same, once it is `count` lines.
 fn records(scene: &Scene, count: usize) -> Vec<Value> {
     let mut found = Vec::new();
     eventually(&format!("{count} records"), || {
-        let log = std::fs::read_to_string(scene.home().join("audit.log")).unwrap();
-        found = log
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap())
-            .filter(|event| event.get("host").is_some())
-            .collect();
+        found = logged(scene);
         found.len() >= count
     });
     assert_eq!(found.len(), count, "{found:#?}");
@@ -320,9 +324,12 @@ fn the_next_daemon_names_processes_too() {
     child.stdin.take().unwrap().write_all(b"\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let log = std::fs::read_to_string(scene.home().join("audit.log")).unwrap();
-    let last = log.lines().rfind(|line| line.contains("\"/two\"")).unwrap();
-    assert_eq!(executable(&serde_json::from_str(last).unwrap()), real("/usr/bin/curl"));
+    let mut last = None;
+    eventually("the second record", || {
+        last = logged(&scene).into_iter().rfind(|event| event["path"] == "/two");
+        last.is_some()
+    });
+    assert_eq!(executable(&last.unwrap()), real("/usr/bin/curl"));
 }
 
 #[test]

@@ -23,6 +23,7 @@ const STAT_MAX: usize = 256;
 pub(super) struct Budget(pub(super) u32);
 
 impl Budget {
+    /// [`Errno::NOBUFS`] where there is nothing left: the search ends, whatever it has found.
     fn spend(&mut self) -> Result<(), Errno> {
         self.0 = self.0.checked_sub(1).ok_or(Errno::NOBUFS)?;
         Ok(())

@@ -104,7 +104,7 @@ impl Searcher {
             for link in links.iter().flatten() {
                 name(holder, link, wanted);
             }
-            // Else it has ended.
+            // Else it has ended, or cannot be looked into any more.
             links.is_ok()
         });
         place.recent = known;

@@ -42,6 +42,7 @@ pub(crate) const ALL: &[Case] = &[
     ("a_merged_directory_shows_both", merged),
     ("what_is_kept_stays_under_all_its_names", kept),
     ("descriptors_above_2_are_closed", descriptors),
+    ("whoever_has_the_sockets_knows_the_namespace_by_its_number", known),
     ("signal_mask_and_dispositions_are_native", mask),
     ("a_signal_to_the_caller_reaches_the_command", forwarded),
     ("a_signal_to_the_group_reaches_the_command_once", group_signal),
@@ -314,6 +315,12 @@ fn descriptors(scene: &Scene) {
         .unwrap();
     // The fourth is the directory that ls reads.
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "0\n1\n2\n3\n");
+}
+
+fn known(scene: &Scene) {
+    let said = scene.script(&["--tell-network"], "readlink /proc/self/ns/net");
+    let (first, second) = said.trim().split_once('\n').unwrap();
+    assert_eq!(first, second);
 }
 
 fn mask(scene: &Scene) {

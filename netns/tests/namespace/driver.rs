@@ -24,6 +24,8 @@ struct Arguments {
     spec: Spec,
     serve: bool,
     probe: bool,
+    /// Say which network namespace it is.
+    tell_network: bool,
 }
 
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
@@ -49,6 +51,13 @@ fn drive(arguments: &Arguments) -> Result<ExitCode, netns::Error> {
     for warning in &prepared.warnings {
         let _ = writeln!(io::stderr(), "netns: warning: {warning}");
     }
+    for listener in &prepared.listeners {
+        if let (true, ListenerKind::SocketDiag { network }) =
+            (arguments.tell_network, listener.kind)
+        {
+            let _ = writeln!(io::stdout(), "net:[{network}]");
+        }
+    }
     if arguments.serve {
         prepared.listeners.into_iter().for_each(serve);
     }
@@ -71,7 +80,7 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Arguments {
         ..Spec::default()
     };
     let mut network = Network { tcp_ports: vec![443, 80], ..Network::default() };
-    let (mut serve, mut probe) = (true, true);
+    let (mut serve, mut probe, mut tell_network) = (true, true, false);
     while let Some(word) = arguments.next() {
         let mut value = || arguments.next().unwrap();
         let number = |word: OsString| word.to_str().unwrap().parse().unwrap();
@@ -80,6 +89,7 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Arguments {
             "--catch-all" => network.catch_all = true,
             "--no-serve" => serve = false,
             "--no-probe" => probe = false,
+            "--tell-network" => tell_network = true,
             "--host-port" => network.host_ports.push(number(value())),
             "--port" => network.tcp_ports.push(number(value())),
             "--trust" => spec.trust_dir = value().into(),
@@ -119,7 +129,7 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Arguments {
         }
     }
     spec.command = arguments.collect();
-    Arguments { network, spec, serve, probe }
+    Arguments { network, spec, serve, probe, tell_network }
 }
 
 fn serve(listener: Listener) {
