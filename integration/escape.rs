@@ -333,6 +333,32 @@ fn another_mount_of_the_vault_is_covered_too() {
 }
 
 #[test]
+fn another_mount_of_a_hidden_directory_is_covered_too() {
+    let scene = Scene::new();
+    let owner = std::fs::metadata(scene.user_home()).unwrap();
+    let (secrets, alias) = (scene.user_home().join(".aws"), scene.user_home().join("alias"));
+    for path in [&secrets, &alias] {
+        std::fs::create_dir(path).unwrap();
+        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    crate::support::write(&secrets.join("credentials"), b"aws_secret");
+    let script = "cat ~/.aws/* ~/alias/*; ls -d ~/alias";
+    let program = scene.run_with(["--hide", "~/.aws"], ["sh", "-c", script]);
+    let mounts = format!(
+        "mount --bind '{secrets}' '{alias}' && cat '{alias}/credentials' && \
+         exec unshare --map-user={uid} --map-group={gid} \"$0\" \"$@\"",
+        secrets = secrets.display(),
+        alias = alias.display(),
+        uid = owner.uid(),
+        gid = owner.gid(),
+    );
+    let output = around(&scene, program, &["-Urm"], &mounts);
+    let outside = text(&output.stdout);
+    assert_eq!(outside.matches("aws_secret").count(), 1, "outside, not inside: {outside}");
+    assert!(outside.trim_end().ends_with("alias"), "{outside} {}", text(&output.stderr));
+}
+
+#[test]
 fn a_directory_above_the_vault_cannot_be_moved_away() {
     let scene = Scene::connected();
     let script = "above=$(dirname \"$AUTHSOME_HOME\"); mv \"$above\" \"$above-moved\"; \

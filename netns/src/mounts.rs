@@ -169,7 +169,10 @@ impl Plan<'_> {
         if !metadata.is_dir() {
             return Ok(bind(&trust.join(NOTHING), &target)?);
         }
-        self.cover(&target, &metadata)
+        let aliases = mount_table::aliases(&target)?;
+        self.cover(&target, &metadata)?;
+        let (empty, nothing) = (trust.join(EMPTY), trust.join(NOTHING));
+        aliases.iter().try_for_each(|alias| bind_alias(&empty, &nothing, alias))
     }
 
     /// Covers a directory with an empty one of the same mode and owner.

@@ -49,8 +49,8 @@ pub struct Spec {
     /// Absolute names of files that the command can neither write to, nor put others in the place of:
     /// also the symbolic links on the way and the directories above. Missing ones are skipped.
     pub keep: Vec<PathBuf>,
-    /// Directories covered by an empty tmpfs and files or sockets covered by an empty file. Those
-    /// that are missing, or out of the caller's reach, are skipped.
+    /// Directories covered by an empty tmpfs, at every mount of them, and files or sockets covered by an
+    /// empty file. Those that are missing, or out of the caller's reach, are skipped.
     pub hide: Vec<PathBuf>,
 }
 
