@@ -10,8 +10,8 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Broker, KEYRING_SERVICE, KeyPlace, LiveEvent, LivePolicy, OAuthOptions, audit_error, load_registry,
-    patiently, user_name,
+    Broker, KEYRING_SERVICE, KeyPlace, LiveEvent, LivePolicy, OAuthOptions, audit_error,
+    load_registry, patiently, user_name,
 };
 use crate::{
     audit::{self, AuditLog, Event},
