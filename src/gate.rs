@@ -55,6 +55,8 @@ pub enum Admission {
     Splice,
     /// Close it.
     Refuse(Denial),
+    /// It cannot be said at once: [`Gate::hold`] says it. Nothing is sent or answered until then.
+    Hold,
 }
 
 /// Why something was refused: for the agent, the audit log and the person who reads either.
@@ -122,6 +124,8 @@ pub enum Verdict {
     Deny(Denial),
     /// As [`Self::Deny`], because its head holds the placeholder of this connection, which it is not for.
     Misplaced(Arc<str>),
+    /// The same, and say when it may be tried again (`Retry-After`, RFC 9110 §10.2.3).
+    Later(Denial, Duration),
     /// Send it on as it is.
     Forward,
     /// Send it on with a credential.
@@ -281,7 +285,14 @@ pub trait Gate: fmt::Debug + Send + Sync + 'static {
     /// only TLS can be intercepted, and a credential never travels without it.
     fn admit(&self, target: &Target, tls: bool) -> Admission;
 
-    /// What may happen to a request. `head` is as the agent sent it (the headers authsome itself
+    /// What may happen to a connection that [`Gate::admit`] said to hold; never [`Admission::Hold`].
+    /// Dropped when the agent leaves.
+    fn hold<'a>(&'a self, _target: &'a Target, _tls: bool) -> BoxFuture<'a, Admission> {
+        // A gate that holds nothing is never asked.
+        Box::pin(std::future::ready(Admission::Hold))
+    }
+
+    /// What may happen to a request. Dropped when the agent leaves. `head` is as the agent sent it (the headers authsome itself
     /// defines included), so that the gate can see which placeholder was used.
     fn authorize<'a>(&'a self, facts: &'a RequestFacts, head: &'a Parts) -> BoxFuture<'a, Verdict>;
 

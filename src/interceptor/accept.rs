@@ -20,6 +20,7 @@ use super::{
     Listener, Run, clear,
     dialer::{self, DialError, Leg},
     peek::{self, Opening},
+    presence,
     record::Entry,
     serve, tunnel,
     workers::Context,
@@ -43,6 +44,10 @@ const NO_NAME: &str = "unknown-name";
 const NOT_TLS: &str = "malformed-hello";
 /// Code of a connection on which nothing came.
 const SILENT: &str = "no-hello";
+/// Code of a connection whose agent left while it was held.
+const LEFT: &str = "agent-closed";
+/// Code of a connection that nothing was decided about.
+const UNDECIDED: &str = "undecided";
 /// Code of a connection that could be intercepted only if it were TLS.
 const CLEARTEXT: &str = "not-tls";
 
@@ -150,13 +155,15 @@ async fn tls(
     accepted: Accepted,
     raw: BytesMut,
 ) {
-    match run.gate.admit(&target, true) {
-        Admission::Intercept => {
+    match admission(&run, &arrival.stream, &target, true).await {
+        Some(Admission::Intercept) => {
             drop(raw);
             Box::pin(serve::intercept(context, run, arrival, target, accepted)).await;
         }
-        Admission::Splice => splice(&run, arrival, target, raw).await,
-        Admission::Refuse(denial) => alert(&run, arrival, target, denial.code).await,
+        Some(Admission::Splice) => splice(&run, arrival, target, raw).await,
+        Some(Admission::Refuse(denial)) => alert(&run, arrival, target, denial.code).await,
+        Some(Admission::Hold) => alert(&run, arrival, target, UNDECIDED).await,
+        None => refused(&run, &arrival.caller, target, LEFT).await,
     }
 }
 
@@ -172,13 +179,29 @@ async fn opaque(
         return refused(run, &arrival.caller, unnamed(wanted), NO_NAME).await;
     };
     let target = Target { host, port: wanted.port() };
-    match run.gate.admit(&target, false) {
-        Admission::Splice => match run.gate.placeholders() {
+    match admission(run, &arrival.stream, &target, false).await {
+        Some(Admission::Splice) => match run.gate.placeholders() {
             Some(finder) => clear::splice(run, arrival, target, raw, &finder).await,
             None => splice(run, arrival, target, raw).await,
         },
-        Admission::Refuse(denial) => refused(run, &arrival.caller, target, denial.code).await,
-        Admission::Intercept => refused(run, &arrival.caller, target, CLEARTEXT).await,
+        Some(Admission::Refuse(denial)) => {
+            refused(run, &arrival.caller, target, denial.code).await;
+        }
+        Some(Admission::Intercept) => refused(run, &arrival.caller, target, CLEARTEXT).await,
+        Some(Admission::Hold) => refused(run, &arrival.caller, target, UNDECIDED).await,
+        None => refused(run, &arrival.caller, target, LEFT).await,
+    }
+}
+
+/// What the gate says, however long it takes; `None`: the agent has left meanwhile.
+async fn admission(run: &Run, stream: &TcpStream, target: &Target, tls: bool) -> Option<Admission> {
+    match run.gate.admit(target, tls) {
+        Admission::Hold => tokio::select! {
+            biased;
+            said = run.gate.hold(target, tls) => Some(said),
+            () = presence::gone(stream) => None,
+        },
+        said @ (Admission::Intercept | Admission::Splice | Admission::Refuse(_)) => Some(said),
     }
 }
 

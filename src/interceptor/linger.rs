@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    os::fd::{AsFd, BorrowedFd},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -30,6 +31,12 @@ pub(super) struct Linger {
 impl Linger {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, leaving: None }
+    }
+}
+
+impl AsFd for Linger {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

@@ -32,6 +32,7 @@ mod linger;
 pub mod names;
 mod peek;
 pub mod placed;
+mod presence;
 mod problem;
 mod record;
 mod renew;

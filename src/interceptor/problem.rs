@@ -1,5 +1,7 @@
 //! What the agent is told when it gets no answer from upstream: a problem document (RFC 9457).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -15,6 +17,8 @@ pub(super) struct Problem {
     pub(super) code: &'static str,
     detail: String,
     hint: Option<String>,
+    /// When it may be tried again.
+    retry_after: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -30,13 +34,24 @@ struct Document<'a> {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), hint: None }
+        Self { status, code, detail: detail.into(), hint: None, retry_after: None }
     }
 
     /// What a gate refused.
     pub(super) fn denied(denial: Denial) -> Self {
         let status = StatusCode::from_u16(denial.status).unwrap_or(StatusCode::FORBIDDEN);
-        Self { status, code: denial.code, detail: denial.reason, hint: denial.hint }
+        Self { hint: denial.hint, ..Self::new(status, denial.code, denial.reason) }
+    }
+
+    /// What a gate refused for now.
+    pub(super) fn delayed(denial: Denial, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::denied(denial) }
+    }
+
+    /// A request whose agent closed its side while the gate was thinking about it.
+    pub(super) fn left() -> Self {
+        let detail = "the connection was closed before it was decided whether the request may pass";
+        Self::new(StatusCode::BAD_REQUEST, "agent-closed", detail)
     }
 
     /// A request whose authority is not the connection's.
@@ -86,6 +101,11 @@ impl Problem {
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, and not a moment too early.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response
     }
 }
@@ -111,6 +131,17 @@ mod tests {
         assert_eq!(document["title"], "Forbidden");
         assert_eq!(document["code"], "policy-denied");
         assert_eq!(document["hint"], "authsome policy");
+    }
+
+    #[test]
+    fn what_may_be_tried_again_says_when_in_whole_seconds() {
+        let denial =
+            Denial { code: "rate-limited", reason: String::new(), hint: None, status: 429 };
+
+        let response = Problem::delayed(denial, Duration::from_millis(1200)).into_response();
+
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()["retry-after"], "2");
     }
 
     #[test]

@@ -20,7 +20,9 @@ use super::{
     upgrade::{self, Wanted},
     upstream::{Failure, RequestBody},
 };
-use crate::gate::{Decision, Denial, Injection, RecordKind, RequestFacts, TokenExchange, Verdict};
+use crate::gate::{
+    BoxFuture, Decision, Denial, Injection, RecordKind, RequestFacts, TokenExchange, Verdict,
+};
 
 /// Answers one request.
 pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Response<ReplyBody> {
@@ -130,7 +132,9 @@ async fn authorize(site: &Site, parts: &Parts, entry: &mut Entry) -> Result<Pass
             "no-tunnel",
             "CONNECT is not forwarded",
         )),
-        Ok(()) => Ok(site.run.gate.authorize(&facts, parts).await),
+        Ok(()) => unless_gone(site, site.run.gate.authorize(&facts, parts))
+            .await
+            .ok_or_else(Problem::left),
         Err(Wrong::Malformed) => Err(Problem::new(
             StatusCode::BAD_REQUEST,
             "bad-authority",
@@ -150,8 +154,18 @@ async fn authorize(site: &Site, parts: &Parts, entry: &mut Entry) -> Result<Pass
             entry.edit(|record| record.connection = Some(connection));
             Err(Problem::denied(denial))
         }
+        Verdict::Later(denial, wait) => Err(Problem::delayed(denial, wait)),
         Verdict::Forward => Ok(Passage::Plain),
         Verdict::Inject(injection) => Ok(Passage::With(injection)),
         Verdict::Exchange(exchange) => Ok(Passage::Exchange(exchange)),
+    }
+}
+
+/// Waits for the gate as long as there is somebody to answer. A verdict usually is there at once.
+async fn unless_gone(site: &Site, verdict: BoxFuture<'_, Verdict>) -> Option<Verdict> {
+    tokio::select! {
+        biased;
+        verdict = verdict => Some(verdict),
+        () = site.agent_gone() => None,
     }
 }

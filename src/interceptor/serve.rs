@@ -27,6 +27,7 @@ use super::{
     accept::Arrival,
     drain::Watch,
     linger::Linger,
+    presence::Presence,
     record::Entry,
     request,
     strict::StrictHttp1,
@@ -64,6 +65,8 @@ pub(super) struct Site {
     pub(super) tasks: Tasks,
     /// Ends the checking of HTTP/1.1 when the connection becomes something else.
     switch: Option<Arc<AtomicBool>>,
+    /// The agent's socket, where the HTTP library does not say that the agent has left.
+    presence: Option<Presence>,
 }
 
 impl Site {
@@ -75,6 +78,14 @@ impl Site {
     pub(super) fn leave_http(&self) {
         if let Some(switch) = &self.switch {
             switch.store(true, Ordering::Release);
+        }
+    }
+
+    /// Resolves when the agent has left. HTTP/2 drops what it asked for then, so nobody need look.
+    pub(super) async fn agent_gone(&self) {
+        match &self.presence {
+            Some(presence) => presence.gone().await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -109,7 +120,7 @@ pub(super) async fn intercept(
     };
     let watch = context.drain.watch();
     let tasks = Rc::clone(&context.tasks);
-    let site = Site { run, caller, origin, tasks, switch: None };
+    let site = Site { run, caller, origin, tasks, switch: None, presence: None };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         http2(site, stream, watch).await;
     } else {
@@ -136,6 +147,7 @@ fn handshake_code(error: &io::Error) -> &'static str {
 async fn http1(mut site: Site, stream: TlsStream<Linger>, mut watch: Watch) {
     let (gate, target) = (Arc::clone(&site.run.gate), site.target().clone());
     let caller = site.caller.clone();
+    site.presence = Presence::of(stream.get_ref().0);
     let stream = StrictHttp1::new(
         stream,
         Box::new(move |code| {

@@ -31,7 +31,7 @@ use super::{Listener, Run, accept, dns, drain::Drain, upstream::Pool};
 /// Wait after an accept that failed: most likely descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections of one run that a worker serves at once; more wait in the listener's queue. A run must
-/// not take all descriptors, and each connection takes two.
+/// not take all descriptors, and each connection takes two or three.
 const MAX_CONNECTIONS: usize = 1024;
 /// How often idle upstream connections are looked through.
 const SWEEP: Duration = Duration::from_secs(15);

@@ -1,6 +1,9 @@
 //! A gate of the test's own: it says one thing to everything, and remembers what it was told.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use authsome::{
     gate::{
@@ -12,6 +15,7 @@ use authsome::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, header, request::Parts, response};
 use secrecy::SecretString;
+use tokio::sync::Notify;
 
 /// The injected credential.
 pub(crate) const SECRET: &str = "sk-live-0123456789abcdefghij";
@@ -35,6 +39,12 @@ pub(crate) enum Say {
     Deny,
     Splice,
     Refuse,
+    /// Hold `/held` until it is let go, then inject.
+    Hold,
+    /// Hold the connection until it is let go, then splice it.
+    HoldConnection,
+    /// Refuse for a second and a half.
+    Later,
 }
 
 /// What the gate says to a 401.
@@ -52,11 +62,30 @@ pub(crate) struct FakeGate {
     say: Say,
     records: Mutex<Vec<Record>>,
     renewals: Mutex<Vec<String>>,
+    /// What is held lives in these.
+    held: Arc<()>,
+    go: Notify,
 }
 
 impl FakeGate {
     pub(crate) fn new(say: Say) -> Self {
-        Self { say, records: Mutex::default(), renewals: Mutex::default() }
+        Self {
+            say,
+            records: Mutex::default(),
+            renewals: Mutex::default(),
+            held: Arc::default(),
+            go: Notify::new(),
+        }
+    }
+
+    /// How many are held.
+    pub(crate) fn held(&self) -> usize {
+        Arc::strong_count(&self.held) - 1
+    }
+
+    /// Lets all go that are held now.
+    pub(crate) fn let_go(&self) {
+        self.go.notify_waiters();
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {
@@ -74,7 +103,10 @@ impl Gate for FakeGate {
         match self.say {
             Say::Splice => Admission::Splice,
             Say::Refuse => Admission::Refuse(denial("test-denied", 403)),
-            Say::Inject
+            Say::HoldConnection => Admission::Hold,
+            Say::Hold
+            | Say::Later
+            | Say::Inject
             | Say::Misfit
             | Say::Renew(_)
             | Say::Exchange
@@ -83,18 +115,36 @@ impl Gate for FakeGate {
         }
     }
 
+    fn hold<'a>(&'a self, _target: &'a Target, _tls: bool) -> BoxFuture<'a, Admission> {
+        Box::pin(async move {
+            let _held = Arc::clone(&self.held);
+            self.go.notified().await;
+            Admission::Splice
+        })
+    }
+
     fn authorize<'a>(
         &'a self,
-        _facts: &'a RequestFacts,
+        facts: &'a RequestFacts,
         _head: &'a Parts,
     ) -> BoxFuture<'a, Verdict> {
+        if self.say == Say::Hold && facts.path == "/held" {
+            return Box::pin(async move {
+                let _held = Arc::clone(&self.held);
+                self.go.notified().await;
+                Verdict::Inject(injection(SECRET, None))
+            });
+        }
         let verdict = match self.say {
+            Say::Later => Verdict::Later(denial("test-limited", 429), Duration::from_millis(1500)),
             Say::Deny => Verdict::Deny(denial("test-denied", 403)),
             Say::Inject => Verdict::Inject(injection(SECRET, None)),
             Say::Misfit => Verdict::Inject(misfit()),
             Say::Renew(_) => Verdict::Inject(injection(SECRET, Some(1))),
             Say::Exchange => Verdict::Exchange(Arc::new(FakeExchange)),
-            Say::Forward | Say::Splice | Say::Refuse => Verdict::Forward,
+            Say::Forward | Say::Hold | Say::HoldConnection | Say::Splice | Say::Refuse => {
+                Verdict::Forward
+            }
         };
         Box::pin(std::future::ready(verdict))
     }

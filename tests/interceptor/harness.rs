@@ -175,6 +175,22 @@ impl Scene {
         tokio::time::timeout(Duration::from_secs(10), enough).await.expect("records in time")
     }
 
+    /// Waits until so many are held.
+    pub(crate) async fn held(&self, count: usize) {
+        let enough = async {
+            while self.gate.held() != count {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), enough).await;
+        assert!(waited.is_ok(), "{} are held, not {count}", self.gate.held());
+    }
+
+    /// Lets all go that are held now.
+    pub(crate) fn let_go(&self) {
+        self.gate.let_go();
+    }
+
     pub(crate) fn ca(&self) -> &CertificateDer<'static> {
         &self.ca
     }

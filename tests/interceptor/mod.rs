@@ -11,6 +11,7 @@ mod fetch;
 mod floods;
 mod gate;
 mod harness;
+mod holding;
 mod lifecycle;
 mod placeholders;
 mod renew;
