@@ -18,6 +18,7 @@ pub mod demo;
 pub mod gate;
 pub mod import;
 pub mod interceptor;
+pub mod limits;
 pub mod output;
 pub mod paths;
 pub mod policy;

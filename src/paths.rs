@@ -273,6 +273,12 @@ impl Home {
         self.root.join("dashboard.sessions")
     }
 
+    /// What has been used of budgets.
+    #[must_use]
+    pub fn limits(&self) -> PathBuf {
+        self.root.join("limits.json")
+    }
+
     /// What happened.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
