@@ -3,6 +3,7 @@
 //! Each verb's `--help` ends with the members of its JSON object; see [`crate::output`] for what they
 //! have in common. What a usage error may repeat is decided in [`usage`].
 
+mod approve;
 mod connections;
 mod import;
 mod machine;
@@ -12,6 +13,7 @@ pub mod usage;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::{
+    approve::{ApproveArgs, DenyArgs, Extent},
     connections::{
         ExportArgs, ExportFormat, FieldValue, GetArgs, InspectArgs, ListArgs, LoginArgs,
         LogoutArgs, RegisterArgs, RemoveArgs, RevokeArgs, ScanArgs, SetDefaultArgs,
@@ -92,6 +94,10 @@ pub enum Command {
     Scan(ScanArgs),
     /// Take over what the earlier authsome (Python) has stored
     Import(ImportArgs),
+    /// Show or approve requests that wait for you
+    Approve(ApproveArgs),
+    /// Deny a request that waits for you
+    Deny(DenyArgs),
     /// Open the dashboard in a browser
     Ui(UiArgs),
     /// Show user, home, daemon and version

@@ -4,6 +4,9 @@
 //! master_key = "file"              # or "keyring"
 //! dashboard_port = 7998            # 0: any that is free
 //!
+//! [policy]
+//! ask_seconds = 120                # how long a request waits for a person
+//!
 //! [run]                            # each key is a flag of `authsome run`
 //! connection = { github = "work" }
 //! env = { HOME_TOKEN = "github/home" }
@@ -46,6 +49,8 @@ pub struct Config {
     pub master_key: Option<MasterKey>,
     /// Port of 127.0.0.1 for the dashboard and logins by browser; none: not said.
     pub dashboard_port: Option<u16>,
+    /// Seconds that a request waits for a person where its policy does not say; none: not said.
+    pub ask_seconds: Option<u32>,
     /// Settings of `authsome run`.
     pub run: RunConfig,
 }
@@ -127,15 +132,24 @@ impl Config {
             match key.get_ref().as_ref() {
                 "master_key" => config.master_key = Some(reader.one(key, value, master_key)?),
                 "dashboard_port" => config.dashboard_port = Some(reader.one(key, value, any_port)?),
+                "policy" => config.ask_seconds = reader.policy(key, value)?,
                 "run" => config.run = reader.run(key, value)?,
                 _ => {
-                    let known = &["master_key", "dashboard_port", "run"];
+                    let known = &["master_key", "dashboard_port", "policy", "run"];
                     return Err(reader.unknown(key, "", known));
                 }
             }
         }
         Ok(config)
     }
+}
+
+/// From a second to an hour.
+fn ask_seconds(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (1..=3600).contains(seconds))
+        .ok_or_else(|| "a number of seconds from 1 to 3600".to_owned())
 }
 
 fn master_key(text: &str) -> Result<MasterKey, String> {
@@ -194,6 +208,20 @@ impl Reader<'_> {
             }
         }
         Ok(run)
+    }
+
+    fn policy(&self, key: &Key<'_>, value: &Value<'_>) -> Result<Option<u32>, Error> {
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(self.wrong(key, value, "expected a table: [policy]"));
+        };
+        let mut seconds = None;
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "ask_seconds" => seconds = Some(self.one(key, value, ask_seconds)?),
+                _ => return Err(self.unknown(key, "policy.", &["ask_seconds"])),
+            }
+        }
+        Ok(seconds)
     }
 
     fn connections(
@@ -385,6 +413,16 @@ mod tests {
         let (error, _) = refused("[run]\negress = open\n");
 
         assert!(error.starts_with("/h/config.toml:2: "), "{error}");
+    }
+
+    #[test]
+    fn a_request_waits_from_a_second_to_an_hour() {
+        assert_eq!(parse("[policy]\nask_seconds = 600\n").unwrap().ask_seconds, Some(600));
+        for seconds in ["0", "3601", "-1", "\"soon\""] {
+            let (error, hint) = refused(&format!("[policy]\nask_seconds = {seconds}\n"));
+            assert_eq!(error, "/h/config.toml:2: bad value for `ask_seconds`");
+            assert!(hint.contains("from 1 to 3600"), "{hint}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use serde_json::{Map, Value, json};
 
 pub use self::{
@@ -139,6 +140,24 @@ impl Output {
         if !self.json {
             self.stderr(format_args!("authsome: {}", visible(&message.to_string())));
         }
+    }
+
+    /// The same while another program has the terminal: nothing if that draws on it, which is when it
+    /// reads keys one by one (termios(3), `ICANON`).
+    pub fn aside(&self, message: impl fmt::Display) {
+        let drawn_on = tcgetattr(io::stderr())
+            .is_ok_and(|mode| !mode.local_flags.contains(LocalFlags::ICANON));
+        if !drawn_on {
+            self.note(message);
+        }
+    }
+
+    /// Asks something on standard error and stays in the line; see [`prompt_line`] for the usual way.
+    pub fn prompt(&self, question: &str) {
+        let mut err = io::stderr().lock();
+        // Who cannot be asked does not answer.
+        let _: io::Result<()> =
+            err.write_all(visible(question).as_bytes()).and_then(|()| err.flush());
     }
 
     /// Warns.

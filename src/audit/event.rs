@@ -25,6 +25,8 @@ pub enum Kind {
     Vault,
     /// Beginning or end of a run.
     Run,
+    /// A person's answer about a request that waited for it.
+    Ask,
     /// The daemon itself.
     Daemon,
     /// The log itself.
@@ -61,9 +63,13 @@ pub struct Event {
     /// Path of the program that process runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executable: Option<Arc<str>>,
-    /// What was done: `get`, `put`, `delete`, `export`, `login`, `open`, `close`, `start`, ….
+    /// What was done: `get`, `put`, `delete`, `export`, `login`, `open`, `close`, `start`,
+    /// `approve-once`, `approve-run`, `approve-always`, `deny`, ….
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Cow<'static, str>>,
+    /// By which way a person did it: `cli` or `dashboard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Cow<'static, str>>,
     /// `provider/connection` whose credential was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Arc<str>>,
@@ -131,6 +137,7 @@ impl Event {
             process: None,
             executable: None,
             operation: None,
+            by: None,
             connection: None,
             method: None,
             host: None,
@@ -158,6 +165,7 @@ impl Event {
         let mut cut = Vec::new();
         for (name, text, max) in [
             ("operation", &mut self.operation, TEXT_MAX),
+            ("by", &mut self.by, TEXT_MAX),
             ("method", &mut self.method, TEXT_MAX),
             ("path", &mut self.path, PATH_MAX),
             ("decision", &mut self.decision, TEXT_MAX),

@@ -10,11 +10,12 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Broker, KEYRING_SERVICE, KeyPlace, LiveEvent, LivePolicy, OAuthOptions, audit_error,
-    load_registry, patiently, user_name,
+    Broker, KEYRING_SERVICE, KeyPlace, LiveEvent, LivePolicy, OAuthOptions, asks::Asks,
+    audit_error, load_registry, patiently, user_name,
 };
 use crate::{
     audit::{self, AuditLog, Event},
+    limits::Limits,
     paths::Home,
     protocol::{ErrorKind, ErrorReply, chain},
     provider::Registry,
@@ -33,6 +34,10 @@ pub struct Common {
     pub(super) user: Arc<str>,
     pub(super) oauth: OAuthOptions,
     policy: LivePolicy,
+    /// Requests that wait for a person.
+    pub(super) asks: Asks,
+    /// How much agents may ask for.
+    pub(super) limits: Limits,
     registry: Mutex<Arc<Registry>>,
     /// Those that have been opened, so that they learn of definitions that change.
     brokers: Mutex<Vec<Weak<Broker>>>,
@@ -62,6 +67,8 @@ impl Common {
             user: user_name().into(),
             oauth,
             policy: LivePolicy::open(home.policy())?,
+            asks: Asks::default(),
+            limits: Limits::open(&home.limits()),
             registry: Mutex::new(Arc::new(load_registry(&home.providers()))),
             brokers: Mutex::default(),
             live: broadcast::Sender::new(LIVE_BACKLOG),
@@ -70,6 +77,7 @@ impl Common {
 
     /// Writes what is still to be written. Called once, when the daemon has drained.
     pub fn close(&self) {
+        self.limits.close();
         if let Err(error) = self.audit.flush() {
             tracing::error!(error = chain(&error), "the audit log is not complete");
         }
@@ -125,6 +133,18 @@ impl Common {
         brokers.push(Arc::downgrade(broker));
     }
 
+    /// The requests that wait for a person.
+    #[must_use]
+    pub fn asks(&self) -> &Asks {
+        &self.asks
+    }
+
+    /// How much agents may ask for.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Events from now on, of every profile.
     #[must_use]
     pub fn live(&self) -> broadcast::Receiver<Arc<LiveEvent>> {
@@ -140,6 +160,9 @@ impl Common {
         }
         if let Err(problem) = self.policy.current() {
             problems.push(problem.reply());
+        }
+        if let Some(error) = self.limits.problem() {
+            problems.push(ErrorReply::caused(ErrorKind::Unavailable, &*error, error.hint()));
         }
         if let Some(why) = &self.oauth.unreachable {
             problems.push(ErrorReply {

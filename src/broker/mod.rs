@@ -5,6 +5,7 @@
 //! the state before or the one after, in every run at once. Deciding about a request touches neither
 //! disk nor vault.
 
+pub mod asks;
 mod choice;
 mod common;
 mod connections;
@@ -31,13 +32,13 @@ pub use self::{
     oauth::{Network, OAuthOptions},
     policy::{Current as CurrentPolicy, LivePolicy, PolicyProblem},
     profiles::{DEFAULT_PROFILE, Profiles},
-    run::RunGate,
+    run::{Asked, RunGate},
 };
 use self::{oauth::OAuth, snapshot::Snapshot};
 use crate::{
     audit::{self, Event},
     paths,
-    protocol::{ErrorKind, ErrorReply, VaultReport, chain},
+    protocol::{ErrorKind, ErrorReply, VaultReport, asks::AskView, chain},
     provider::Registry,
     vault::{self, SledVault},
 };
@@ -68,10 +69,13 @@ impl KeyPlace {
     }
 }
 
-/// Told about names that the DNS responder of a run gave addresses to.
+/// Told about what the `run` that began a run should know.
 pub trait Notice: std::fmt::Debug + Send + Sync {
     /// `name` now has `address`, for as long as the run lasts.
     fn named(&self, name: &str, address: SocketAddr);
+
+    /// A request of the run waits for a person, and none did before.
+    fn asked(&self, ask: &AskView);
 }
 
 /// The composition of the layers for one profile of a user.

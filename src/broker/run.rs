@@ -1,5 +1,8 @@
 //! The gate of one run: which connection, if any, a request gets.
 
+mod ask;
+mod limits;
+
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -13,6 +16,7 @@ use std::{
 use http::{Method, request::Parts};
 use jiff::Timestamp;
 
+pub use self::ask::Asked;
 use super::{
     Broker, Notice,
     choice::Choice,
@@ -42,6 +46,8 @@ pub struct RunGate {
     broker: Arc<Broker>,
     run: Arc<str>,
     agent: Arc<str>,
+    /// What it runs.
+    command: Arc<str>,
     connections: BTreeMap<String, String>,
     egress: EgressRules,
     /// What was claimed when the run began: its agent holds placeholders for it, and after a logout is
@@ -81,6 +87,7 @@ impl RunGate {
             broker: Arc::clone(broker),
             run: open.id.as_str().into(),
             agent: open.agent.as_str().into(),
+            command: open.command.as_str().into(),
             connections: options.connections.clone(),
             began_with: Arc::clone(snapshot.routes()),
             egress: EgressRules::new(options.egress, allow_rules(&options.allow)),
@@ -93,6 +100,7 @@ impl RunGate {
 
     /// Notes that the run has ended.
     pub fn close(&self) {
+        self.broker.common.asks.run_ended(&self.run);
         self.note(Event { operation: Some("close".into()), ..Event::new(audit::Kind::Run) });
     }
 

@@ -4,6 +4,7 @@
 //! [`Error`]. It asks the daemon for everything about connections, and opens neither vault nor network
 //! itself.
 
+mod approve;
 mod completions;
 mod daemon;
 pub mod demo;
@@ -143,6 +144,8 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Remove(args) => remove::remove(&args, context),
         Command::Register(args) => register::register(&args, context),
         Command::Scan(args) => scan::scan(&args, context),
+        Command::Approve(args) => approve::approve(args, context),
+        Command::Deny(args) => approve::deny(args, context),
         Command::Ui(args) => ui::ui(&args, context),
         Command::Whoami(_) => whoami::whoami(context),
         Command::Log(args) => log::log(&args, context),

@@ -39,6 +39,10 @@ pub fn run(args: &RunArgs, config: Config, context: &Context) -> Result<ExitCode
     for warning in &ready.warnings {
         context.output.warning(warning);
     }
-    let code = ready.go().map_err(|failure| Error::from(failure.error).with_code(failure.code))?;
+    let waits = |id: &str, request: &str| {
+        context.output.aside(format!("{request} waits for your approval: authsome approve {id}"));
+    };
+    let code =
+        ready.go(&waits).map_err(|failure| Error::from(failure.error).with_code(failure.code))?;
     Ok(ExitCode::from(code))
 }

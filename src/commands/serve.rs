@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{Context, Error};
 use crate::{
-    broker::KeyPlace,
+    broker::{KeyPlace, asks::DEFAULT_ASK_SECONDS},
     cli::ServeArgs,
     config::{Config, MasterKey},
     daemon::{self, ServeOptions, Settings},
@@ -43,6 +43,7 @@ pub fn serve(args: &ServeArgs, context: &Context) -> Result<(), Error> {
         detach: args.detach,
         logged: args.logged,
         dashboard_port: config.dashboard_port.unwrap_or(DEFAULT_PORT),
+        ask_seconds: config.ask_seconds.unwrap_or(DEFAULT_ASK_SECONDS),
         settings,
     })?;
     Ok(())

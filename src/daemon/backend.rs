@@ -5,15 +5,16 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use tokio::sync::broadcast::Receiver;
+use tokio::sync::{broadcast::Receiver, watch};
 
 use super::server::Shared;
 use crate::{
     audit::{self, read},
-    broker::Broker,
+    broker::{Broker, asks::Approver},
     dashboard::{Answer, AuditFilter, AuditLine, Backend},
     protocol::{
         ConnectionView, ErrorKind, ErrorReply, Secret, Status,
+        asks::{AskAnswer, AskView},
         login::{BeginLogin, LoginInput, LoginView, Removed},
     },
     provider::Registry,
@@ -141,6 +142,26 @@ impl Backend for DaemonBackend {
             }
             Ok(None)
         })
+    }
+
+    fn asks(&self) -> Vec<AskView> {
+        self.shared().map_or_else(|_| Vec::new(), |shared| shared.common.asks().pending())
+    }
+
+    fn asks_count(&self) -> usize {
+        self.shared().map_or(0, |shared| shared.common.asks().count())
+    }
+
+    fn asks_changes(&self) -> watch::Receiver<u64> {
+        self.shared().map_or_else(
+            |_| watch::Sender::new(0).subscribe(),
+            |shared| shared.common.asks().changes(),
+        )
+    }
+
+    fn answer_ask<'a>(&'a self, id: &'a str, answer: AskAnswer) -> Answer<'a, AskView> {
+        let id = id.to_owned();
+        self.aside(move |shared| shared.common.answer_ask(&id, answer, Approver::Dashboard))
     }
 
     fn audit(&self, filter: AuditFilter) -> Answer<'_, Vec<AuditLine>> {

@@ -5,6 +5,7 @@
 //! asynchronous. Nothing it holds can be lost by killing it: every put is on disk before it is
 //! acknowledged, and each `run` hands its sockets over again to the daemon that comes next.
 
+mod asks;
 mod backend;
 mod browser;
 pub mod client;

@@ -13,7 +13,9 @@ use std::{
 };
 
 use super::{server::Shared, wire};
-use crate::protocol::{ErrorKind, ErrorReply, ListenerKind, OpenRun, RunEvent, RunOpened, RunView};
+use crate::protocol::{
+    ErrorKind, ErrorReply, ListenerKind, OpenRun, RunEvent, RunOpened, RunView, asks::AskView,
+};
 use crate::{
     broker::{Broker, Notice, RunGate},
     interceptor::{self, Dialer, Listener, NameTable, RunCa, RunHandle},
@@ -22,6 +24,9 @@ use crate::{
 
 /// A run that does not read what it is told is not waited for longer.
 const EVENT_LIMIT: Duration = Duration::from_millis(200);
+
+/// Bytes of a request that a run is told: what is said must fit into one buffer.
+const MAX_REQUEST: usize = 256;
 
 /// All open runs.
 #[derive(Debug, Default)]
@@ -56,6 +61,12 @@ impl Notice for Voice {
         if let SocketAddr::V4(address) = address {
             self.say(&RunEvent::Named { name: name.to_owned(), address: *address.ip() });
         }
+    }
+
+    fn asked(&self, ask: &AskView) {
+        let mut request = ask.summary();
+        request.truncate(request.floor_char_boundary(MAX_REQUEST));
+        self.say(&RunEvent::Asked { id: ask.id.clone(), request });
     }
 }
 

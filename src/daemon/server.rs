@@ -67,6 +67,8 @@ pub struct ServeOptions {
     pub logged: bool,
     /// Port of 127.0.0.1 for browsers; 0: any that is free.
     pub dashboard_port: u16,
+    /// Seconds that a request waits for a person where its policy does not say.
+    pub ask_seconds: u32,
     /// Says how the daemon's own requests leave.
     pub settings: Settings,
 }
@@ -264,6 +266,7 @@ impl Server {
                 unreachable: browser.problem.clone(),
             },
         )?;
+        common.asks().set_limit(options.ask_seconds);
         let workers =
             Workers::start(worker_count()).map_err(|error| io_error("its workers")(&error))?;
         let finder = Finder::start().map_err(|error| io_error("its workers")(&error))?;
@@ -350,6 +353,8 @@ impl Server {
         let _ = std::fs::remove_file(self.home.daemon_socket());
         self.no_more.notify_one();
         self.shared.runs.tell_stopping();
+        // Nobody waits for a person now.
+        self.shared.common.asks().close();
         self.shared.workers.drain(DRAIN_LIMIT);
         // Records that wait for it are in the log before that is closed.
         self.shared.finder.stop();

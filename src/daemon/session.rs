@@ -10,7 +10,7 @@ use crate::broker::Broker;
 use crate::protocol::{Envelope, ErrorKind, ErrorReply, Reply, Request};
 
 /// Longest wait for a login's next step in one request, in seconds.
-const LONGEST_LOOK: u32 = 60;
+pub(super) const LONGEST_LOOK: u32 = 60;
 
 /// Answers until the client closes. When it had a run, the run ends with it.
 pub(super) fn serve(shared: &Arc<Shared>, stream: UnixStream) {
@@ -113,6 +113,7 @@ impl Session<'_> {
                 let broker = broker()?;
                 json(self.shared.runtime.block_on(broker.login_input(&id, input))?)
             }
+            Request::Asks(request) => super::asks::answer(self.shared, request),
             Request::DashboardLink { page } => json(self.shared.dashboard_link(page.as_deref())?),
             Request::ReloadProviders => json(self.shared.common.reload_providers()?),
             Request::VerifyVault => json(broker()?.verify()?),
@@ -159,7 +160,7 @@ fn check_version(envelope: &Envelope) -> Result<(), ErrorReply> {
     })
 }
 
-fn json<T: Serialize>(value: T) -> Result<Value, ErrorReply> {
+pub(super) fn json<T: Serialize>(value: T) -> Result<Value, ErrorReply> {
     serde_json::to_value(value).map_err(|error| ErrorReply {
         kind: ErrorKind::Failed,
         message: format!("the answer cannot be written as JSON: {error}"),

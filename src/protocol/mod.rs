@@ -5,6 +5,7 @@
 //! listening sockets follow it with `SCM_RIGHTS` (unix(7)). Secrets cross this socket only in
 //! [`Request::PutConnection`] and in answers to requests that say `reveal`.
 
+pub mod asks;
 mod env;
 pub mod login;
 pub mod source;
@@ -108,6 +109,8 @@ pub enum Request {
         /// What is added.
         input: login::LoginInput,
     },
+    /// About requests that wait for a person.
+    Asks(asks::AsksRequest),
     /// Makes a link that opens the dashboard once. Answer: a string, the URL.
     DashboardLink {
         /// Page to show first, such as `/logins/ID`.
@@ -416,6 +419,13 @@ pub enum RunEvent {
         name: String,
         /// Its address.
         address: std::net::Ipv4Addr,
+    },
+    /// A request of the run waits for a person, and none did before.
+    Asked {
+        /// What it is answered by.
+        id: String,
+        /// The request in a few words.
+        request: String,
     },
     /// The daemon was told to stop. The run goes on without network until there is a daemon again,
     /// but does not start one: somebody wanted it stopped.

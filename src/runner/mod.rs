@@ -156,10 +156,11 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
 
 impl Ready {
     /// Lets the agent go and waits for it. Returns its exit code as a shell would report it.
+    /// Meanwhile `tell` is told of the id and the words of a request that waits for a person.
     ///
     /// # Errors
     /// The agent could not be executed ([`netns::Error::exit_code`] tells how), or was lost.
-    pub fn go(mut self) -> Result<u8, GoError> {
+    pub fn go(mut self, tell: &dyn Fn(&str, &str)) -> Result<u8, GoError> {
         self.sandbox.release().map_err(|error| GoError {
             code: match error.exit_code() {
                 // Its own word for "something else".
@@ -187,7 +188,7 @@ impl Ready {
                     self.link.keep_home();
                     return Ok(status.code());
                 }
-                netns::Event::Extra => self.link.tend(),
+                netns::Event::Extra => self.link.tend(tell),
             }
         }
     }
@@ -217,7 +218,7 @@ impl Link {
     }
 
     /// The daemon said something or is gone, or it is time to look for one.
-    fn tend(&mut self) {
+    fn tend(&mut self, tell: &dyn Fn(&str, &str)) {
         let Some(client) = &mut self.client else {
             // What goes wrong now is tried again; the agent meanwhile has no network, no more.
             if self.reconnect().is_err() {
@@ -233,6 +234,7 @@ impl Link {
                             self.open.names.insert(name, address);
                         }
                         RunEvent::Stopping => self.stopped = true,
+                        RunEvent::Asked { id, request } => tell(&id, &request),
                     }
                 }
             }
