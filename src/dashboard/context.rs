@@ -90,6 +90,8 @@ pub(super) struct Visitor {
     pub(super) session: Digest,
     /// The token its forms carry.
     pub(super) csrf: Arc<str>,
+    /// How many requests wait for a person.
+    pub(super) waiting: usize,
 }
 
 /// What a query says, the last of each name.

@@ -103,7 +103,8 @@ fn visitor(app: &App, headers: &HeaderMap) -> Option<(String, Visitor)> {
     tokens.take(MAX_COOKIES).find_map(|token| {
         let session = app.sessions.visit(token, now)?;
         let csrf = Arc::from(token::csrf(token));
-        Some((token.to_owned(), Visitor { session, csrf }))
+        let waiting = app.backend.asks_count();
+        Some((token.to_owned(), Visitor { session, csrf, waiting }))
     })
 }
 

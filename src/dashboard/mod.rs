@@ -25,6 +25,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::protocol::{
     ConnectionView, ErrorReply, Secret, Status,
+    asks::{AskAnswer, AskView},
     login::{BeginLogin, LoginInput, LoginView, Removed},
 };
 use crate::provider::Registry;
@@ -66,6 +67,14 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// A browser came back from a provider with this query. `None`: no login is waiting for its
     /// `state`.
     fn callback<'a>(&'a self, query: &'a str) -> Answer<'a, Option<LoginView>>;
+    /// Requests that wait for a person, oldest first.
+    fn asks(&self) -> Vec<AskView>;
+    /// How many there are.
+    fn asks_count(&self) -> usize;
+    /// A number that changes whenever something begins or ceases to wait.
+    fn asks_changes(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// Answers one of them. A `NotFound`: it was answered before, timed out, or its agent left.
+    fn answer_ask<'a>(&'a self, id: &'a str, answer: AskAnswer) -> Answer<'a, AskView>;
     /// The newest records of the audit log that the filter lets through, newest first.
     fn audit<'a>(&'a self, filter: AuditFilter) -> Answer<'a, Vec<AuditLine>>;
     /// Requests and denials from now on, as they are recorded.

@@ -40,6 +40,8 @@ pub(super) fn router(app: App) -> Router {
         .route("/logins/{id}/cancel", post(pages::login::cancel))
         .route("/runs", get(pages::runs::list))
         .route("/runs/{id}", get(pages::runs::show))
+        .route("/asks", get(pages::asks::list))
+        .route("/asks/{id}", post(pages::asks::answer))
         .route("/events", get(pages::events::stream))
         .route("/audit", get(pages::audit::show))
         .route("/health", get(pages::health::show))

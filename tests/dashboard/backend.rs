@@ -9,13 +9,14 @@ use authsome::{
     dashboard::{Answer, AuditFilter, AuditLine, Backend},
     protocol::{
         ConnectionView, ErrorKind, ErrorReply, RunView, Secret, Status,
+        asks::{AskAnswer, AskView},
         login::{BeginLogin, LoginInput, LoginStep, LoginView, Removed},
     },
     provider::Registry,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// A name that would be a script if anybody forgot to escape it.
 pub(super) const HOSTILE: &str = "<script>alert('x')</script>\"&";
@@ -33,6 +34,8 @@ pub(super) struct Fake {
     pub(super) fails: Mutex<Option<ErrorReply>>,
     /// What was done, secrets included.
     pub(super) done: Mutex<Vec<String>>,
+    pub(super) asks: Mutex<Vec<AskView>>,
+    pub(super) asks_changes: watch::Sender<u64>,
     pub(super) live: broadcast::Sender<Arc<AuditLine>>,
     registry: Arc<Registry>,
 }
@@ -53,6 +56,8 @@ impl Default for Fake {
             runs: Mutex::default(),
             fails: Mutex::default(),
             done: Mutex::default(),
+            asks: Mutex::default(),
+            asks_changes: watch::Sender::new(0),
             live: broadcast::Sender::new(16),
             registry: Arc::new(registry),
         }
@@ -127,6 +132,28 @@ pub(super) fn login(id: &str, step: LoginStep) -> LoginView {
         connection: "work".into(),
         expires_at: "2026-01-02T04:00:00Z".into(),
         step,
+    }
+}
+
+pub(super) fn ask(id: &str) -> AskView {
+    AskView {
+        id: id.into(),
+        agent: "codex".into(),
+        user: "ada".into(),
+        profile: "default".into(),
+        run: "00ff".into(),
+        command: "codex".into(),
+        connection: Some("github/work".into()),
+        method: "DELETE".into(),
+        host: "api.github.com".into(),
+        port: 443,
+        path: "/repos/ada/x".into(),
+        policy: Some("policy.toml:3".into()),
+        reason: Some("deleting is for people".into()),
+        count: 1,
+        asked_at: "2026-01-02T03:04:05Z".into(),
+        expires_at: "2026-01-02T03:06:05Z".into(),
+        seconds_left: 75,
     }
 }
 
@@ -248,6 +275,29 @@ impl Backend for Fake {
             };
             let lines = hold(&self.audit);
             Ok(lines.iter().filter(wanted).take(filter.limit).cloned().collect())
+        })
+    }
+
+    fn asks(&self) -> Vec<AskView> {
+        hold(&self.asks).clone()
+    }
+
+    fn asks_count(&self) -> usize {
+        hold(&self.asks).len()
+    }
+
+    fn asks_changes(&self) -> watch::Receiver<u64> {
+        self.asks_changes.subscribe()
+    }
+
+    fn answer_ask<'a>(&'a self, id: &'a str, answer: AskAnswer) -> Answer<'a, AskView> {
+        Box::pin(async move {
+            self.note(format!("answer {id} {answer:?}"))?;
+            let mut asks = hold(&self.asks);
+            match asks.iter().position(|ask| ask.id == id) {
+                Some(at) => Ok(asks.remove(at)),
+                None => Err(failure(ErrorKind::NotFound, "nothing of that id is waiting", None)),
+            }
         })
     }
 

@@ -1,5 +1,6 @@
 //! The dashboard over TCP, before a backend that makes things up.
 
+mod asks;
 mod backend;
 mod client;
 mod doors;

@@ -1,12 +1,19 @@
-// The two things a page cannot do without a script: show requests as they happen, and notice the
-// next step of a login without loading again for nothing. Text only: nothing becomes markup.
+// What a page cannot do without a script: show requests as they happen, say at once that one waits for
+// a person, and notice the next step of a login without loading again for nothing. Text only: nothing
+// becomes markup but what a page of our own brings.
 "use strict";
 
 (() => {
   const login = document.querySelector("[data-revision]");
   if (login) watchLogin(login.dataset.revision);
   const live = document.getElementById("live");
-  if (live) watchRequests(live);
+  const badge = document.getElementById("waiting-count");
+  if (!login && badge) {
+    // One stream for the whole page: a browser has few connections for one address.
+    const events = new EventSource("/events");
+    watchAsks(events, badge);
+    if (live) watchRequests(live, events);
+  }
 
   /** Looks for another revision of the login, and loads the page again when there is one. */
   function watchLogin(revision) {
@@ -24,8 +31,89 @@
     setTimeout(look, 1500);
   }
 
+  /** Keeps the number of waiting requests up to date, in the navigation and the title, and the list. */
+  function watchAsks(events, badge) {
+    const cards = document.getElementById("cards");
+    const title = document.title.replace(/^\(\d+\) /, "");
+    const show = (count) => {
+      badge.hidden = count === 0;
+      badge.children[1].textContent = count;
+      document.title = count ? `(${count}) ${title}` : title;
+    };
+    let opened = false;
+    events.addEventListener("asks", (event) => {
+      show(Number(event.data));
+      if (cards) load();
+    });
+    events.addEventListener("open", () => {
+      // What came and went while there was no stream.
+      if (cards && opened) load();
+      opened = true;
+    });
+
+    let loading = false;
+    let again = false;
+    /** Brings the list up to date. What stays is not touched: somebody may be typing there. */
+    async function load() {
+      if (loading) {
+        again = true;
+        return;
+      }
+      loading = true;
+      try {
+        const answer = await fetch("/asks");
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const list = page.getElementById("cards");
+        if (!answer.ok || !list) return location.reload();
+        update(list);
+      } catch {
+        // The daemon is away; the stream says when it is back.
+      }
+      loading = false;
+      if (again) {
+        again = false;
+        load();
+      }
+    }
+
+    function update(list) {
+      const now = new Map([...list.children].map((card) => [card.dataset.ask, card]));
+      let came = 0;
+      for (const card of [...cards.children]) {
+        const next = now.get(card.dataset.ask);
+        if (!next) {
+          card.remove();
+        } else {
+          now.delete(card.dataset.ask);
+          if (next.dataset.count !== card.dataset.count) {
+            card.dataset.count = next.dataset.count;
+            card.querySelector("dl").replaceWith(document.adoptNode(next.querySelector("dl")));
+          }
+        }
+      }
+      for (const card of now.values()) {
+        cards.append(document.adoptNode(card));
+        came += 1;
+      }
+      const count = cards.children.length;
+      show(count);
+      const waits = count === 1 ? "1 request waits." : `${count || "No"} requests wait.`;
+      document.getElementById("said").textContent = came ? `New. ${waits}` : waits;
+    }
+
+    if (cards) {
+      setInterval(() => {
+        for (const time of cards.querySelectorAll("[data-until]")) {
+          const left = Math.max(0, Math.round((Date.parse(time.dataset.until) - Date.now()) / 1000));
+          const minutes = Math.floor(left / 60);
+          time.textContent = minutes ? `${minutes} min ${left % 60} s` : `${left} s`;
+        }
+      }, 1000);
+    }
+  }
+
   /** Puts each request on top of the table, and says now and then how many came. */
-  function watchRequests(live) {
+  function watchRequests(live, events) {
     const MOST = 200;
     const SILENCE = 5000;
     const rows = document.getElementById("rows");
@@ -45,7 +133,6 @@
       rows.prepend(element(row));
       while (rows.children.length > MOST) rows.lastElementChild.remove();
     };
-    const events = new EventSource("/events");
     events.onopen = () => say("Live: new requests appear on top.");
     events.onerror = () => say("Not live: the daemon does not answer. Trying again.");
     events.onmessage = (event) => {

@@ -20,11 +20,12 @@ use crate::dashboard::{
 
 /// How many records may be asked for; the first unless said otherwise.
 const LIMITS: [usize; 3] = [100, 500, 2000];
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 7] = [
     ("", "Everything"),
     ("request", "Requests"),
     ("splice", "Passed-through connections"),
     ("connection", "Connections without a request"),
+    ("ask", "Approvals and denials by a person"),
     ("run", "Runs"),
     ("vault", "Uses of the vault"),
 ];

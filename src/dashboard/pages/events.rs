@@ -1,4 +1,5 @@
-//! Requests and denials as they are recorded, for the script: server-sent events (HTML §9.2).
+//! Requests and denials as they are recorded, and how many requests wait for a person, for the
+//! script: server-sent events (HTML §9.2).
 //!
 //! Each event's data is one JSON object, a row in words; JSON has no line feed in it. A browser that
 //! is too slow is told how many it missed. The stream ends with its session and with the daemon.
@@ -45,6 +46,8 @@ struct Live {
     app: App,
     visitor: Visitor,
     lines: Receiver<Arc<AuditLine>>,
+    /// Changes with what waits for a person.
+    asks: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     beat: tokio::time::Interval,
     _permit: OwnedSemaphorePermit,
@@ -62,6 +65,7 @@ pub(in crate::dashboard) async fn stream(
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let live = Live {
         lines: app.backend.live(),
+        asks: app.backend.asks_changes(),
         stopping: app.stopping.subscribe(),
         app,
         visitor,
@@ -84,6 +88,9 @@ impl Live {
             biased;
             () = stop => return None,
             _ = self.beat.tick() => SILENCE.to_owned(),
+            Ok(()) = self.asks.changed() => {
+                format!("event: asks\ndata: {}\n\n", self.app.backend.asks_count())
+            }
             line = self.lines.recv() => match line {
                 Ok(line) if !is_traffic(&line) => SILENCE.to_owned(),
                 Ok(line) => format!("data: {}\n\n", json(&Row::new(&line))),

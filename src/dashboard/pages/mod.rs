@@ -1,5 +1,6 @@
 //! The pages. Each file is one part of the dashboard: its handlers, then what they show.
 
+pub(super) mod asks;
 pub(super) mod assets;
 pub(super) mod audit;
 pub(super) mod catalogue;

@@ -34,6 +34,7 @@ pub(in crate::dashboard) async fn show(
         AuditFilter { decision: Some("deny".into()), limit: DENIALS, ..AuditFilter::default() };
     let denials = app.backend.audit(filter).await;
     let body = html! {
+        (super::asks::notice(visitor.waiting))
         (health(&problems))
         (attention(&connections))
         section aria-labelledby="runs" {
@@ -60,7 +61,8 @@ pub(in crate::dashboard) async fn show(
         }
         (facts(&status))
     };
-    shown(Page::new(&visitor, Here::Overview, "Overview").render(&body))
+    let page = Page { live: true, ..Page::new(&visitor, Here::Overview, "Overview") };
+    shown(page.render(&body))
 }
 
 fn health(problems: &Result<Vec<ErrorReply>, ErrorReply>) -> Markup {

@@ -61,6 +61,10 @@ impl Row {
             _ => String::new(),
         };
         let what = match (text("method"), text("operation")) {
+            // A person's answer about a request.
+            (method, operation) if text("kind") == "ask" => {
+                format!("{} {method}", text::capital(&operation.replace('-', " ")))
+            }
             ("", "") => text::capital(text("kind")),
             ("", operation) => format!("{} {operation}", text::capital(text("kind"))),
             (method, _) => method.to_owned(),

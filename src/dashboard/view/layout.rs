@@ -15,8 +15,9 @@ const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
      fill='white'/%3E%3C/svg%3E";
 
 /// The navigation.
-const PLACES: [(Here, &str, &str); 7] = [
+const PLACES: [(Here, &str, &str); 8] = [
     (Here::Overview, "/", "Overview"),
+    (Here::Asks, "/asks", "Approvals"),
     (Here::Connections, "/connections", "Connections"),
     (Here::Providers, "/providers", "Providers"),
     (Here::Runs, "/runs", "Runs"),
@@ -29,6 +30,7 @@ const PLACES: [(Here, &str, &str); 7] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::dashboard) enum Here {
     Overview,
+    Asks,
     Connections,
     Providers,
     Runs,
@@ -67,8 +69,12 @@ impl<'a> Page<'a> {
                 noscript { meta http-equiv="refresh" content=(seconds); }
             }
         };
+        let title = match self.visitor.waiting {
+            0 => self.title.to_owned(),
+            count => format!("({count}) {}", self.title),
+        };
         document(
-            self.title,
+            &title,
             &head,
             &html! {
                 a.skip href="#main" { "Skip to the content" }
@@ -81,6 +87,7 @@ impl<'a> Page<'a> {
                                     li {
                                         a href=(path) aria-current=[(place == self.here).then_some("page")] {
                                             (name)
+                                            @if place == Here::Asks { (waiting(self.visitor)) }
                                         }
                                     }
                                 }
@@ -98,6 +105,16 @@ impl<'a> Page<'a> {
                 }
             },
         )
+    }
+}
+
+/// How many requests wait for a person. The script keeps it up to date where there is one.
+fn waiting(visitor: &Visitor) -> Markup {
+    let count = visitor.waiting;
+    html! {
+        span.count #waiting-count data-count=(count) hidden[count == 0] {
+            span.sr { " (" } span { (count) } span.sr { " waiting)" }
+        }
     }
 }
 
