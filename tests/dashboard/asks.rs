@@ -68,6 +68,19 @@ async fn each_button_is_its_answer() {
 }
 
 #[tokio::test]
+async fn enter_in_the_reason_of_a_denial_does_not_allow() {
+    let server = Server::start().await;
+    let browser = server.browser().await;
+    *server.backend.asks.lock().unwrap() = vec![ask("k7f2")];
+    let page = browser.page("/asks").await;
+    let (_, deny) = page.split_once(r#"<form class="deny""#).unwrap();
+    let (form, _) = deny.split_once("</form>").unwrap();
+    assert!(form.contains(r#"name="reason""#) && form.contains(r#"value="deny""#), "{form}");
+    assert_eq!(form.matches("<button").count(), 1);
+    assert_eq!(page.matches(r#"name="reason""#).count(), 1);
+}
+
+#[tokio::test]
 async fn an_answer_needs_the_sessions_token_and_a_yes_or_no() {
     let server = Server::start().await;
     let browser = server.browser().await;

@@ -29,12 +29,11 @@ use crate::{
 
 /// Seconds between two looks of a browser without JavaScript.
 const REFRESH: u32 = 5;
-/// The answers, as forms send them: value, button, what is said afterwards.
-const ANSWERS: [(&str, &str, &str); 4] = [
+/// The answers that allow, as forms send them: value, button, what is said afterwards.
+const ALLOWING: [(&str, &str, &str); 3] = [
     ("once", "Allow once", "Allowed once."),
     ("run", "Allow for this run", "Allowed until its run ends."),
     ("always", "Always allow", "Allowed from now on: your policy has a rule for it."),
-    ("deny", "Deny", "Denied."),
 ];
 
 /// `GET /asks`
@@ -44,9 +43,11 @@ pub(in crate::dashboard) async fn list(
     uri: Uri,
 ) -> Answered {
     let query = query(&uri);
-    let done = query.get("done");
-    let done = ANSWERS.iter().find(|(value, ..)| done.is_some_and(|done| done == value));
-    let note = done.map_or_else(|| html! {}, |(.., said)| part::done(said));
+    let said = query.get("done").and_then(|done| match done.as_str() {
+        "deny" => Some("Denied."),
+        done => ALLOWING.iter().find(|(value, ..)| *value == done).map(|(.., said)| *said),
+    });
+    let note = said.map_or_else(|| html! {}, part::done);
     shown(page(&app, &visitor, &note))
 }
 
@@ -106,6 +107,8 @@ fn page(app: &App, visitor: &Visitor, note: &Markup) -> Markup {
 fn card(visitor: &Visitor, ask: &AskView) -> Markup {
     let summary = ask.summary();
     let reason = format!("reason-{}", ask.id);
+    let action = text::path(&["asks", &ask.id]);
+    let command = (!ask.agent.ends_with(&ask.command)).then_some(&ask.command);
     html! {
         li.card data-ask=(ask.id) data-count=(ask.count) {
             h3 {
@@ -113,7 +116,7 @@ fn card(visitor: &Visitor, ask: &AskView) -> Markup {
                 span.place { (summary.strip_prefix(&ask.method).unwrap_or(&summary).trim_start()) }
             }
             dl.facts.plain {
-                div { dt { "Agent" } dd { (ask.agent) " " span.muted { "(" (ask.command) ")" } } }
+                div { dt { "Agent" } dd { (ask.agent) @if let Some(command) = command { " (" (command) ")" } } }
                 @if let Some(connection) = &ask.connection {
                     div { dt { "Connection" } dd { (connection) } }
                 }
@@ -130,32 +133,26 @@ fn card(visitor: &Visitor, ask: &AskView) -> Markup {
                     }
                 }
             }
-            form method="post" action=(text::path(&["asks", &ask.id])) {
+            // Two forms: Enter in the reason of a denial must not press a button that allows.
+            form.row.answers method="post" action=(action) {
                 (part::csrf(visitor))
-                div.field {
-                    label for=(reason) {
-                        "Reason, if you deny it" span.muted { " (optional, for the agent)" }
+                @for (value, label, _) in ALLOWING {
+                    button.quiet[value != "once"] type="submit" name="answer" value=(value) {
+                        (label) span.sr { ": " (summary) }
                     }
-                    input id=(reason) name="reason" type="text" maxlength="500" autocomplete="off";
                 }
-                div.row.answers {
-                    @for (value, label, _) in ANSWERS {
-                        button.(class(value)) type="submit" name="answer" value=(value) {
-                            (label) span.sr { ": " (summary) }
-                        }
+            }
+            form.deny method="post" action=(action) {
+                (part::csrf(visitor))
+                label for=(reason) { "Reason to deny it" span.muted { " (optional, for the agent)" } }
+                div.row {
+                    input id=(reason) name="reason" type="text" maxlength="500" autocomplete="off";
+                    button.danger type="submit" name="answer" value="deny" {
+                        "Deny" span.sr { ": " (summary) }
                     }
                 }
             }
         }
-    }
-}
-
-/// How a button looks.
-fn class(value: &str) -> &'static str {
-    match value {
-        "once" => "first",
-        "deny" => "danger",
-        _ => "quiet",
     }
 }
 
