@@ -25,6 +25,7 @@ pub mod policy;
 pub mod process;
 pub mod protocol;
 pub mod provider;
+pub mod request_path;
 pub mod runner;
 pub mod scrub;
 pub mod source;

@@ -15,14 +15,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("scrub", &[]),
     ("source", &[]),
     ("paths", &[]),
-    ("policy", &[]),
+    ("policy", &["request_path"]),
     ("import", &["paths", "provider"]),
     ("protocol", &[]),
     ("process", &[]),
-    ("gate", &["process", "scrub"]),
+    ("request_path", &[]),
+    ("gate", &["process", "request_path", "scrub"]),
     ("provider", &["gate"]),
     ("trust", &["interceptor", "paths"]),
-    ("interceptor", &["gate", "process", "scrub"]),
+    ("interceptor", &["gate", "process", "request_path", "scrub"]),
     (
         "broker",
         &[

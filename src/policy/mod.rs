@@ -26,7 +26,6 @@ mod engine;
 mod error;
 mod glob;
 mod limit;
-pub mod path;
 mod path_glob;
 mod query;
 mod read;
@@ -47,6 +46,8 @@ pub use self::{
     query::{Decision, Query, Resource, Verdict},
     statement::Statement,
 };
+
+use crate::request_path::Canonical;
 
 /// The file with a user's rules.
 pub const RULES_FILE: &str = "policy.toml";
@@ -156,7 +157,7 @@ impl Policy {
     /// Decides about one request, with its path in every way a server may read it: the strictest
     /// answer holds.
     #[must_use]
-    pub fn decide_path(&self, query: &Query<'_>, path: &path::Canonical) -> Decision {
+    pub fn decide_path(&self, query: &Query<'_>, path: &Canonical) -> Decision {
         let mut decision = self.decide(&Query { path: path.as_str(), ..*query });
         for reading in path.readings() {
             let other = self.decide(&Query { path: reading, ..*query });

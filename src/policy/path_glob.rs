@@ -5,10 +5,8 @@
 //! has none in what a `*` took), a `**` at the end by a prefix. Other patterns are matched here, and
 //! the policy asks whether the pattern is among those that did.
 
-use super::{
-    glob::{like, quoted},
-    path::canonical,
-};
+use super::glob::{like, quoted};
+use crate::request_path::canonical;
 
 /// A pattern for a path.
 #[derive(Clone, Debug, PartialEq, Eq)]

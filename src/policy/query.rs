@@ -23,7 +23,7 @@ pub struct Query<'a> {
     pub host: &'a str,
     /// TCP port.
     pub port: u16,
-    /// Path without the query, as [`super::path::canonical`] gives it; empty for a connection.
+    /// Path without the query, as [`crate::request_path::canonical`] gives it; empty for a connection.
     pub path: &'a str,
     /// Names of the query's parameters, decoded.
     pub query_keys: &'a [String],
