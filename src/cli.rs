@@ -5,6 +5,7 @@
 
 mod approve;
 mod connections;
+mod identity;
 mod import;
 mod machine;
 mod run;
@@ -18,6 +19,7 @@ pub use self::{
         ExportArgs, ExportFormat, FieldValue, GetArgs, InspectArgs, ListArgs, LoginArgs,
         LogoutArgs, RegisterArgs, RemoveArgs, RevokeArgs, ScanArgs, SetDefaultArgs,
     },
+    identity::{IdentityArgs, IdentityCommand, ProfileArgs, ProfileCommand},
     import::ImportArgs,
     machine::{
         CompletionsArgs, DaemonArgs, DaemonCommand, DaemonLogsArgs, DemoArgs, DoctorArgs, InitArgs,
@@ -25,6 +27,7 @@ pub use self::{
     },
     run::RunArgs,
 };
+use crate::config;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,8 +55,27 @@ pub struct Cli {
 }
 
 /// Flags of every verb.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Global {
+    /// Use this profile
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "AUTHSOME_PROFILE",
+        value_parser = config::values::profile_name,
+        display_order = 998
+    )]
+    pub profile: Option<String>,
+    /// Act as this agent identity, in runs and where secrets are shown
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        value_parser = identity::agent_name,
+        display_order = 999
+    )]
+    pub identity: Option<String>,
     /// Write one JSON object
     #[arg(long, global = true, display_order = 1000)]
     pub json: bool,
@@ -98,9 +120,13 @@ pub enum Command {
     Approve(ApproveArgs),
     /// Deny a request that waits for you
     Deny(DenyArgs),
+    /// Agents' identities: who acts, provably
+    Identity(IdentityArgs),
+    /// Profiles: separate sets of connections
+    Profile(ProfileArgs),
     /// Open the dashboard in a browser
     Ui(UiArgs),
-    /// Show user, home, daemon and version
+    /// Show user, profile, identity, home, daemon and version
     Whoami(WhoamiArgs),
     /// Show or verify the audit log
     Log(LogArgs),

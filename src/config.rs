@@ -3,6 +3,7 @@
 //! ```toml
 //! master_key = "file"              # or "keyring"
 //! dashboard_port = 7998            # 0: any that is free
+//! profile = "work"                 # where neither flag nor AUTHSOME_PROFILE names one
 //!
 //! [policy]
 //! ask_seconds = 120                # how long a request waits for a person
@@ -51,6 +52,8 @@ pub struct Config {
     pub dashboard_port: Option<u16>,
     /// Seconds that a request waits for a person where its policy does not say; none: not said.
     pub ask_seconds: Option<u32>,
+    /// Profile where none is named; none: not said.
+    pub profile: Option<String>,
     /// Settings of `authsome run`.
     pub run: RunConfig,
 }
@@ -133,9 +136,10 @@ impl Config {
                 "master_key" => config.master_key = Some(reader.one(key, value, master_key)?),
                 "dashboard_port" => config.dashboard_port = Some(reader.one(key, value, any_port)?),
                 "policy" => config.ask_seconds = reader.policy(key, value)?,
+                "profile" => config.profile = Some(reader.one(key, value, values::profile_name)?),
                 "run" => config.run = reader.run(key, value)?,
                 _ => {
-                    let known = &["master_key", "dashboard_port", "policy", "run"];
+                    let known = &["master_key", "dashboard_port", "policy", "profile", "run"];
                     return Err(reader.unknown(key, "", known));
                 }
             }
@@ -351,7 +355,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let config = parse(
-            "master_key = \"keyring\"\n[run]\nconnection = { github = \"work\" }\n\
+            "master_key = \"keyring\"\nprofile = \"work\"\n[run]\nconnection = { github = \"work\" }\n\
              env = { HOME_TOKEN = \"github/home\" }\negress = \"providers\"\nallow = [\"a.example:5000\"]\n\
              resolve = [\"*:443:127.0.0.1:8443\"]\nupstream_ca = [\"/ca.pem\"]\n\
              host_port = [5432]\nexpose = [\"/run/x.sock\"]\nhide = [\"~/.aws\"]\n",
@@ -359,6 +363,7 @@ mod tests {
         .unwrap();
 
         assert_eq!(config.master_key, Some(MasterKey::Keyring));
+        assert_eq!(config.profile.as_deref(), Some("work"));
         assert_eq!(config.run.connection.get("github").unwrap(), "work");
         assert_eq!(config.run.env, [values::env("HOME_TOKEN=github/home").unwrap()]);
         assert_eq!(config.run.egress, Some(Egress::Providers));

@@ -4,6 +4,8 @@
 //! Layers, each knowing no other: [`vault`] (encrypted records), [`provider`] (service definitions),
 //! [`audit`] (what happened), [`scrub`] (secrets in what comes back), [`process`] (who connects). The [`broker`] composes them and
 //! is the [`gate::Gate`] the [`interceptor`] asks. [`daemon`] serves runs; [`commands`] are the verbs.
+//! [`audit`] (what happened), [`identity`] (who acts for whom), [`scrub`] (secrets in what comes back).
+//! The [`broker`] composes them and is the [`gate::Gate`] the [`interceptor`] asks. [`daemon`] serves runs; [`commands`] are the verbs.
 #![forbid(unsafe_code)]
 
 pub mod audit;
@@ -16,6 +18,7 @@ pub mod daemon;
 pub mod dashboard;
 pub mod demo;
 pub mod gate;
+pub mod identity;
 pub mod import;
 pub mod interceptor;
 pub mod limits;

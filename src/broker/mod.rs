@@ -12,12 +12,14 @@ mod connections;
 mod egress;
 mod entry;
 mod environment;
+mod identity;
 mod oauth;
 mod policy;
 mod profiles;
 mod run;
 mod snapshot;
 mod sourced;
+mod standing;
 #[cfg(test)]
 mod testing;
 
@@ -33,8 +35,9 @@ pub use self::{
     policy::{Current as CurrentPolicy, LivePolicy, PolicyProblem},
     profiles::{DEFAULT_PROFILE, Profiles},
     run::{Asked, RunGate},
+    standing::Principal,
 };
-use self::{oauth::OAuth, snapshot::Snapshot};
+use self::{identity::Identities, oauth::OAuth, snapshot::Snapshot};
 use crate::{
     audit::{self, Event},
     paths,
@@ -88,6 +91,7 @@ pub struct Broker {
     changing: Mutex<()>,
     snapshot: Mutex<Arc<Snapshot>>,
     oauth: OAuth,
+    identities: Identities,
 }
 
 /// An event of the audit log as its JSON object, before it has a place in the log.
@@ -117,6 +121,7 @@ impl Broker {
             changing: Mutex::new(()),
             snapshot: Mutex::new(Arc::new(snapshot)),
             oauth: OAuth::new(common.oauth.clone()),
+            identities: Identities::default(),
         });
         common.enlist(&broker);
         // They may have changed before it was enlisted.
@@ -207,6 +212,7 @@ impl Broker {
 
     /// Reads the connections from the vault again.
     fn refresh(&self, _changing: &MutexGuard<'_, ()>) -> Result<(), ErrorReply> {
+        self.identities.forget();
         let next =
             Snapshot::read(&self.vault, &self.registry()).map_err(|error| vault_error(&error))?;
         let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);

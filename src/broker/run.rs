@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use http::{Method, request::Parts};
@@ -24,6 +25,7 @@ use super::{
     entry::Entry,
     environment,
     oauth::{Exchange, Freshness},
+    standing::{Principal, Standing},
 };
 use crate::{
     audit::{self, Event},
@@ -45,9 +47,9 @@ const HTTPS: u16 = 443;
 pub struct RunGate {
     broker: Arc<Broker>,
     run: Arc<str>,
-    agent: Arc<str>,
     /// What it runs.
     command: Arc<str>,
+    standing: Standing,
     connections: BTreeMap<String, String>,
     egress: EgressRules,
     /// What was claimed when the run began: its agent holds placeholders for it, and after a logout is
@@ -58,14 +60,16 @@ pub struct RunGate {
 }
 
 impl RunGate {
-    /// Begins a run: checks that the connections it names exist, and says what the agent's
-    /// environment must hold.
+    /// Begins a run of the agent `identity`, or of the default one, or of the one called after the
+    /// command: checks that the connections it names exist, and says what the agent's environment must
+    /// hold.
     ///
     /// # Errors
-    /// A connection that does not exist; an audit log that cannot be written.
+    /// An identity or a connection that does not exist; an audit log that cannot be written.
     pub fn open(
         broker: &Arc<Broker>,
         open: &OpenRun,
+        identity: Option<&str>,
         requests: Arc<AtomicU64>,
         notice: Arc<dyn Notice>,
     ) -> Result<(Self, RunOpened), ErrorReply> {
@@ -83,10 +87,12 @@ impl RunGate {
         }
         let opened = environment::of_run(&broker.registry(), &snapshot, options)?;
         broker.common.audit.healthy().map_err(|error| super::audit_error(&error))?;
+        let run = open.id.as_str().into();
+        let actor = broker.actor(identity, &open.agent)?;
         let gate = Self {
             broker: Arc::clone(broker),
-            run: open.id.as_str().into(),
-            agent: open.agent.as_str().into(),
+            standing: Standing::begin(broker, &actor, &run, SystemTime::now())?,
+            run,
             command: open.command.as_str().into(),
             connections: options.connections.clone(),
             began_with: Arc::clone(snapshot.routes()),
@@ -98,6 +104,17 @@ impl RunGate {
         Ok((gate, opened))
     }
 
+    /// Who acts in this run, and for whom.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        self.standing.principal()
+    }
+
+    /// Is the run's agent still who it was?
+    fn verified(&self) -> Result<(), Denial> {
+        self.standing.check(&self.broker, SystemTime::now())
+    }
+
     /// Notes that the run has ended.
     pub fn close(&self) {
         self.broker.common.asks.run_ended(&self.run);
@@ -107,8 +124,8 @@ impl RunGate {
     fn note(&self, event: Event) {
         let event = Event {
             run: Some(Arc::clone(&self.run)),
-            agent: Some(Arc::clone(&self.agent)),
-            user: Some(Arc::clone(&self.broker.common.user)),
+            agent: Some(Arc::clone(&self.principal().agent)),
+            user: Some(Arc::clone(&self.principal().user)),
             ..event
         };
         if let Err(error) = self.broker.append(event) {
@@ -303,6 +320,9 @@ fn method_name(method: Method) -> Cow<'static, str> {
 
 impl Gate for RunGate {
     fn admit(&self, target: &Target, tls: bool) -> Admission {
+        if let Err(denial) = self.verified() {
+            return Admission::Refuse(denial);
+        }
         let snapshot = self.broker.snapshot();
         let claimed = || {
             snapshot.routes().claims(&target.host)
@@ -320,6 +340,9 @@ impl Gate for RunGate {
 
     fn authorize<'a>(&'a self, facts: &'a RequestFacts, head: &'a Parts) -> BoxFuture<'a, Verdict> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if let Err(denial) = self.verified() {
+            return now(Verdict::Deny(denial));
+        }
         match self.decide(facts, head) {
             Ok(entry) => self.verdict(entry),
             Err(verdict) => now(verdict),

@@ -23,7 +23,8 @@ pub struct UiArgs {
 
 /// Arguments of `whoami`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "JSON: {v, user, home, profile, version, daemon: {running, version, pid, \
+#[command(after_help = "JSON: {v, user, home, profile, identity: {name, agent, did, default, \
+    created_at}|null, version, daemon: {running, version, pid, \
     uptime_seconds, runs, master_key, dashboard, error}, connections: NUMBER|null}")]
 pub struct WhoamiArgs {}
 

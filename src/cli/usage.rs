@@ -13,6 +13,9 @@ use crate::{commands::Error, protocol::ErrorKind};
 pub const SECRET_HINT: &str =
     "give it when asked, or with --secret-stdin, --secret-env VAR or --secret-file PATH";
 
+/// Flags that may stand before the verb with a value of their own.
+const WITH_VALUE: [&str; 2] = ["--profile", "--identity"];
+
 /// Turns clap's error into one of ours. `args` are all arguments, the program's name first.
 ///
 /// Not for the kinds that are no errors: help and version.
@@ -48,8 +51,14 @@ fn may_repeat_a_secret(kind: Kind) -> bool {
 }
 
 fn verb(args: &[OsString]) -> Option<&str> {
-    let verb =
-        args.iter().skip(1).filter_map(|arg| arg.to_str()).find(|arg| !arg.starts_with('-'))?;
+    let mut words = args.iter().skip(1).filter_map(|arg| arg.to_str());
+    let mut verb = words.next()?;
+    while verb.starts_with('-') {
+        if WITH_VALUE.contains(&verb) {
+            words.next()?;
+        }
+        verb = words.next()?;
+    }
     let known = <crate::cli::Cli as clap::CommandFactory>::command()
         .get_subcommands()
         .any(|command| command.get_name() == verb);
@@ -79,6 +88,14 @@ mod tests {
     fn refused(args: &[&str]) -> Error {
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
         error(&Cli::try_parse_from(&args).unwrap_err(), &args)
+    }
+
+    #[test]
+    fn login_is_known_behind_flags_with_values() {
+        for flag in WITH_VALUE {
+            let error = refused(&["authsome", flag, "list", "login", "openai", "--secret", "sk-x"]);
+            assert!(error.message.contains("not repeated here"), "{flag}: {}", error.message);
+        }
     }
 
     #[test]

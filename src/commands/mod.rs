@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod export_format;
 mod get;
+mod identity;
 mod import;
 mod init;
 mod inspect;
@@ -20,6 +21,7 @@ mod list;
 mod log;
 mod login;
 mod logout;
+mod profile;
 mod register;
 mod remove;
 mod revoke;
@@ -36,9 +38,9 @@ use std::{env, process::ExitCode, sync::Arc};
 pub use self::error::Error;
 pub(crate) use crate::protocol::chain;
 use crate::{
-    cli::{Cli, Command, DaemonCommand},
+    cli::{Cli, Command, DaemonCommand, Global},
     config::Config,
-    daemon::client::Client,
+    daemon::client::{Acting, Client},
     output::Output,
     paths::Home,
     protocol::{self, ConnectionView, ErrorKind, Request},
@@ -57,6 +59,8 @@ pub struct Context {
     pub output: Output,
     /// Say more on standard error.
     pub verbose: bool,
+    /// What the flags and the environment say of profile and identity.
+    pub named: Acting,
 }
 
 impl Context {
@@ -69,6 +73,18 @@ impl Context {
         Ok(Config::load(&self.home.config())?)
     }
 
+    /// In which profile, and as which agent, the command acts. Without any word the profile is the one
+    /// that the daemon holds to be in use.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::config`].
+    pub fn acting(&self) -> Result<Acting, Error> {
+        let Acting { profile, identity } = self.named.clone();
+        let profile = profile.or(self.config()?.profile).filter(|name| !name.is_empty());
+        Ok(Acting { profile, identity })
+    }
+
     /// The daemon, started if it is not running.
     ///
     /// # Errors
@@ -76,9 +92,9 @@ impl Context {
     /// [`ErrorKind::Unavailable`] if it does not answer.
     pub fn client(&self) -> Result<Client, Error> {
         // Said here, with its line, rather than in the log of a daemon that could not start.
-        self.config()?;
+        let acting = self.acting()?;
         self.home.ensure_if_present()?;
-        Ok(Client::connect_or_start(&self.home)?)
+        Ok(Client::connect_or_start(&self.home)?.acting(acting))
     }
 
     /// Bundled and custom definitions; warns of custom ones that cannot be used.
@@ -122,7 +138,9 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
     if !matches!(cli.command, Command::Run(_) | Command::Doctor(_)) {
         actor.become_user()?;
     }
-    let context = Context { home: actor.home.clone(), actor, output, verbose: cli.global.verbose };
+    let Global { profile, identity, verbose, .. } = cli.global;
+    let named = Acting { profile: profile.filter(|name| !name.is_empty()), identity };
+    let context = Context { home: actor.home.clone(), actor, output, verbose, named };
     let context = &context;
     match cli.command {
         Command::Run(args) => {
@@ -146,6 +164,8 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Scan(args) => scan::scan(&args, context),
         Command::Approve(args) => approve::approve(args, context),
         Command::Deny(args) => approve::deny(args, context),
+        Command::Identity(args) => identity::identity(args.command, context),
+        Command::Profile(args) => profile::profile(args.command, context),
         Command::Ui(args) => ui::ui(&args, context),
         Command::Whoami(_) => whoami::whoami(context),
         Command::Log(args) => log::log(&args, context),

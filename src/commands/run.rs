@@ -22,6 +22,7 @@ pub fn run(args: &RunArgs, config: Config, context: &Context) -> Result<ExitCode
     let plan = Plan {
         command: args.command.clone(),
         agent: None,
+        acting: context.acting()?,
         options: settings.options,
         host_ports: settings.host_ports,
         hide: settings.hide,

@@ -1,12 +1,12 @@
-//! `authsome whoami`: user, home, daemon, version.
+//! `authsome whoami`: user, profile, identity, home, daemon, version.
 
 use serde_json::{Value, json};
 
 use super::{Context, Error, connections};
-use crate::protocol::{Request, Status};
-
-/// The one profile there is.
-const PROFILE: &str = "default";
+use crate::protocol::{
+    Request, Status,
+    identity::{ProfileRequest, Whoami},
+};
 
 pub(super) fn whoami(context: &Context) -> Result<(), Error> {
     let home = context.home.root().display().to_string();
@@ -14,30 +14,41 @@ pub(super) fn whoami(context: &Context) -> Result<(), Error> {
     // A daemon that does not start is something to show here, not something to fail of.
     let asked = context.client().and_then(|mut client| {
         let status: Status = client.call(Request::Status)?;
+        let who: Whoami = client.call(Request::Profile(ProfileRequest::Whoami))?;
         let count = connections(&mut client, None)?.len();
-        Ok((status, count))
+        Ok((status, who, count))
     });
-    let (daemon, count) = match &asked {
-        Ok((status, count)) => (running(status), Some(*count)),
-        Err(error) => (json!({ "running": false, "error": error.message }), None),
+    let (daemon, who, count) = match &asked {
+        Ok((status, who, count)) => (running(status), Some(who), Some(*count)),
+        Err(error) => (json!({ "running": false, "error": error.message }), None, None),
     };
+    let profile = who.map(|who| who.profile.clone());
+    let identity = who.and_then(|who| who.identity.as_ref());
     let members = json!({
         "user": user,
         "home": home,
-        "profile": PROFILE,
+        "profile": profile,
+        "identity": identity,
         "version": env!("CARGO_PKG_VERSION"),
         "daemon": daemon,
         "connections": count,
     });
     Ok(context.output.result(members, |text| {
         let daemon = match &asked {
-            Ok((status, _)) => format!("running, pid {}, version {}", status.pid, status.version),
+            Ok((status, ..)) => format!("running, pid {}, version {}", status.pid, status.version),
             Err(error) => format!("not running: {}", error.message),
         };
         text.pairs([
             ("user", user.clone()),
             ("home", home.clone()),
-            ("profile", PROFILE.to_owned()),
+            ("profile", profile.clone().unwrap_or_else(|| "unknown".to_owned())),
+            (
+                "identity",
+                identity.map_or_else(
+                    || "none in use: a run's is called after its command".to_owned(),
+                    |identity| identity.agent.clone(),
+                ),
+            ),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("daemon", daemon),
             ("connections", count.map_or_else(|| "unknown".to_owned(), |n| n.to_string())),

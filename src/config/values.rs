@@ -94,6 +94,19 @@ pub fn connection_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Name of a profile: as a connection's; an empty one is none, as an empty variable.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn profile_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a profile's name has only letters, digits, `-`, `_` and `.`".to_owned())
+    }
+}
+
 /// Safe as a file name and in `provider/connection`.
 fn is_name(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

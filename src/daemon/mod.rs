@@ -11,6 +11,7 @@ mod browser;
 pub mod client;
 mod dial;
 mod hold;
+mod identities;
 mod peer;
 mod runs;
 mod server;

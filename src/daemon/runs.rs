@@ -37,6 +37,8 @@ pub(super) struct Runs {
 #[derive(Debug)]
 struct Entry {
     command: String,
+    agent: Arc<str>,
+    profile: Arc<str>,
     opened: Instant,
     requests: Arc<AtomicU64>,
     voice: Arc<Voice>,
@@ -77,6 +79,8 @@ impl Runs {
             .map(|(id, entry)| RunView {
                 id: id.clone(),
                 command: entry.command.clone(),
+                agent: entry.agent.to_string(),
+                profile: entry.profile.to_string(),
                 seconds: entry.opened.elapsed().as_secs(),
                 requests: entry.requests.load(Ordering::Relaxed),
             })
@@ -122,6 +126,7 @@ impl OpenedRun {
     pub(super) fn open(
         shared: &Arc<Shared>,
         broker: &Arc<Broker>,
+        identity: Option<&str>,
         open: OpenRun,
         sender: io::Result<UnixStream>,
     ) -> Result<(Self, RunOpened), ErrorReply> {
@@ -136,8 +141,16 @@ impl OpenedRun {
         let dialer = Dialer::new(config)
             .map_err(|error| failed(format!("cannot dial for this run: {error}")))?;
         let requests = Arc::new(AtomicU64::new(0));
-        let (gate, opened) = RunGate::open(broker, &open, Arc::clone(&requests), voice.clone())?;
-        let entry = Entry { command: open.command, opened: Instant::now(), requests, voice };
+        let (gate, opened) =
+            RunGate::open(broker, &open, identity, Arc::clone(&requests), voice.clone())?;
+        let entry = Entry {
+            command: open.command,
+            agent: Arc::clone(&gate.principal().agent),
+            profile: Arc::clone(&gate.principal().profile),
+            opened: Instant::now(),
+            requests,
+            voice,
+        };
         shared.runs.insert(&open.id, Arc::new(entry))?;
         let gate = Arc::new(gate);
         let run = Arc::new(interceptor::Run {

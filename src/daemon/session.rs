@@ -5,7 +5,7 @@ use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{runs::OpenedRun, server::Shared, wire::Wire};
+use super::{identities, runs::OpenedRun, server::Shared, wire::Wire};
 use crate::broker::Broker;
 use crate::protocol::{Envelope, ErrorKind, ErrorReply, Reply, Request};
 
@@ -66,8 +66,12 @@ impl Session<'_> {
 
     fn dispatch(&mut self, envelope: Envelope) -> Result<Value, ErrorReply> {
         check_version(&envelope)?;
-        let profile = envelope.profile.as_deref();
-        let broker = || self.shared.profiles.get(profile);
+        let (profile, identity) = (envelope.profile.as_deref(), envelope.identity.as_deref());
+        let broker = || {
+            let broker = self.shared.profiles.get(profile)?;
+            broker.check_identity(identity)?;
+            Ok::<_, ErrorReply>(broker)
+        };
         match envelope.request {
             Request::Status => json(self.shared.status()),
             Request::Stop => {
@@ -117,6 +121,13 @@ impl Session<'_> {
             Request::DashboardLink { page } => json(self.shared.dashboard_link(page.as_deref())?),
             Request::ReloadProviders => json(self.shared.common.reload_providers()?),
             Request::VerifyVault => json(broker()?.verify()?),
+            Request::Identity(request) => {
+                let broker = broker()?;
+                identities::answer(&broker, identity, request)
+            }
+            Request::Profile(request) => {
+                identities::profiles(&self.shared.profiles, &broker, identity, request)
+            }
             Request::OpenRun(open) => {
                 if self.run.is_some() {
                     return Err(usage("this connection already has a run"));
@@ -126,7 +137,7 @@ impl Session<'_> {
                 }
                 let (run, opened) = {
                     let broker = broker()?;
-                    OpenedRun::open(self.shared, &broker, *open, self.wire.sender())
+                    OpenedRun::open(self.shared, &broker, identity, *open, self.wire.sender())
                 }?;
                 self.run = Some(run);
                 json(opened)

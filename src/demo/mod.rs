@@ -127,6 +127,8 @@ fn run_agent(
         .arg(own)
         .args([AGENT_ARGUMENT, &format!("https://{HOST}/v1/models"), &upstream.port.to_string()])
         .env("AUTHSOME_HOME", home.root())
+        // The demo's home has one profile.
+        .env_remove("AUTHSOME_PROFILE")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     let output =

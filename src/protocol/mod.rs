@@ -7,6 +7,7 @@
 
 pub mod asks;
 mod env;
+pub mod identity;
 pub mod login;
 pub mod source;
 
@@ -120,6 +121,10 @@ pub enum Request {
     ReloadProviders,
     /// Reads and decrypts every record. Answer: [`VaultReport`].
     VerifyVault,
+    /// About the agent identities of a profile. Answer: see [`identity::IdentityRequest`].
+    Identity(identity::IdentityRequest),
+    /// About the profiles. Answer: see [`identity::ProfileRequest`].
+    Profile(identity::ProfileRequest),
     /// Begins a run; the connection stays open until it ends. Answer: [`RunOpened`].
     OpenRun(Box<OpenRun>),
     /// On a run's connection: listening sockets follow, one descriptor per entry, in order.
@@ -236,6 +241,12 @@ pub struct RunView {
     pub id: String,
     /// First word of its command.
     pub command: String,
+    /// The agent that acts in it, `agent://local/NAME`.
+    #[serde(default)]
+    pub agent: String,
+    /// The profile it runs in.
+    #[serde(default)]
+    pub profile: String,
     /// Seconds since it was opened.
     pub seconds: u64,
     /// Requests so far.
@@ -312,7 +323,7 @@ pub struct OpenRun {
     pub id: String,
     /// First word of the command.
     pub command: String,
-    /// Agent identity's name.
+    /// What the agent is called where no identity was named, and none is the default.
     pub agent: String,
     /// The run's certificate authority, so that a daemon that comes back serves the same one.
     pub ca: RunCaKey,
@@ -395,6 +406,10 @@ pub struct ResolveRule {
 pub struct RunOpened {
     /// The home that the daemon holds: what the agent must not see, whatever its path names by now.
     pub home: DirectoryId,
+    /// The profile it runs in, for a daemon that comes back.
+    pub profile: String,
+    /// The name of the identity it acts as, for the same.
+    pub identity: String,
     /// Variables to set in the agent's environment: placeholders.
     pub set_env: BTreeMap<String, String>,
     /// Variables to remove from it: those of every known provider that hold something else.

@@ -29,7 +29,7 @@ pub use self::{
     user::Actor,
 };
 use crate::{
-    daemon::client::Client,
+    daemon::client::{Acting, Client},
     interceptor::RunCa,
     paths::{self, Anchor},
     protocol::{
@@ -52,8 +52,10 @@ const RECONNECT: Duration = Duration::from_secs(1);
 pub struct Plan {
     /// Program and arguments.
     pub command: Vec<OsString>,
-    /// Name of the agent; the program's by default.
+    /// What the agent is called where no identity is named; as its program by default.
     pub agent: Option<String>,
+    /// The profile it runs in, and the identity it acts as.
+    pub acting: Acting,
     /// What it may reach.
     pub options: RunOptions,
     /// Ports of the host's loopback that it reaches at its own.
@@ -85,6 +87,8 @@ struct Link {
     client: Option<Client>,
     listeners: Vec<(ListenerKind, OwnedFd)>,
     open: OpenRun,
+    /// What the daemon that comes next is to take it for.
+    acting: Acting,
     actor: Actor,
     /// The home that the namespace covers.
     home: DirectoryId,
@@ -119,7 +123,8 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         names: BTreeMap::new(),
         proxy: proxy_variables(&plan.env),
     };
-    let mut client = Client::connect_or_start_as(&actor.home, actor.owner())?;
+    let client = Client::connect_or_start_as(&actor.home, actor.owner())?;
+    let mut client = client.acting(plan.acting.clone());
     let opened: RunOpened = client.call(Request::OpenRun(Box::new(open.clone())))?;
 
     let program = plan.command.first().map(Path::new);
@@ -147,8 +152,9 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         Some(_) => None,
     };
     let home = opened.home;
-    let mut link =
-        Link { client: Some(client), listeners, open, actor, home, anchor, stopped: false };
+    let acting = Acting { profile: Some(opened.profile), identity: Some(opened.identity) };
+    let client = Some(client);
+    let mut link = Link { client, listeners, open, acting, actor, home, anchor, stopped: false };
     link.attach()?;
     let probe = sandbox.probe().map_err(|error| sandbox_error(&error))?;
     Ok(Ready { sandbox, link, probe, warnings })
@@ -264,7 +270,8 @@ impl Link {
         } else {
             Some(Client::connect_or_start_as(&self.actor.home, self.actor.owner())?)
         };
-        let Some(mut client) = client else { return Ok(()) };
+        let Some(client) = client else { return Ok(()) };
+        let mut client = client.acting(self.acting.clone());
         let opened: RunOpened = client.call(Request::OpenRun(Box::new(self.open.clone())))?;
         if opened.home != self.home {
             return Err(failed("the home is another directory than this run covers".to_owned()));

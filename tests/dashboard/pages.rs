@@ -29,8 +29,14 @@ fn fill_with_hostility(backend: &Fake) {
     });
     let denied = json!({ "decision": "deny", "method": HOSTILE });
     *backend.audit.lock().unwrap() = vec![record(everywhere), record(denied)];
-    *backend.runs.lock().unwrap() =
-        vec![RunView { id: HOSTILE.into(), command: HOSTILE.into(), seconds: 3, requests: 4 }];
+    *backend.runs.lock().unwrap() = vec![RunView {
+        id: HOSTILE.into(),
+        command: HOSTILE.into(),
+        agent: HOSTILE.into(),
+        profile: HOSTILE.into(),
+        seconds: 3,
+        requests: 4,
+    }];
     *backend.problems.lock().unwrap() = vec![failure(ErrorKind::Failed, HOSTILE, Some(HOSTILE))];
 }
 
@@ -201,8 +207,14 @@ async fn the_audit_log_leads_to_what_is_older_with_the_same_filters() {
 async fn a_run_links_to_its_requests() {
     let server = Server::start().await;
     let browser = server.browser().await;
-    *server.backend.runs.lock().unwrap() =
-        vec![RunView { id: "00ff".into(), command: "claude".into(), seconds: 75, requests: 4 }];
+    *server.backend.runs.lock().unwrap() = vec![RunView {
+        id: "00ff".into(),
+        command: "claude".into(),
+        agent: "agent://local/claude".into(),
+        profile: "default".into(),
+        seconds: 75,
+        requests: 4,
+    }];
     let list = browser.page("/runs").await;
     assert!(list.contains(r#"href="/runs/00ff""#) && list.contains("1 min 15 s"), "{list}");
     let run = browser.page("/runs/00ff").await;

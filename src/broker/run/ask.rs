@@ -50,7 +50,7 @@ impl RunGate {
         asked: Asked,
     ) -> Result<(), Denial> {
         let question = Question {
-            agent: Arc::clone(&self.agent),
+            agent: Arc::clone(&self.principal().agent),
             user: Arc::clone(&self.broker.common.user),
             profile: Arc::clone(&self.broker.profile),
             run: Arc::clone(&self.run),

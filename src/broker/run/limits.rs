@@ -35,7 +35,7 @@ impl RunGate {
     }
 
     fn subject<'a>(&'a self, target: &'a Target, connection: Option<&'a Arc<str>>) -> Subject<'a> {
-        Subject { agent: &self.agent, connection, host: &target.host }
+        Subject { agent: &self.principal().agent, connection, host: &target.host }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use crate::{
     audit,
     commands::{Context, login_command},
-    daemon::client::Client,
+    daemon::client::{Acting, Client},
     protocol::{ConnectionView, ErrorReply, Request, RunOptions, Status, VaultReport, chain},
     provider::Registry,
     runner::{self, Plan},
@@ -66,11 +66,13 @@ pub(super) fn all(context: &Context) -> Vec<Finding> {
     findings.push(configuration(context));
     findings.push(providers(context));
     match Client::connect_or_start_as(&context.home, context.actor.owner()) {
-        Ok(mut client) => {
+        Ok(client) => {
+            let acting = context.acting().unwrap_or_default();
+            let mut client = client.acting(acting.clone());
             findings.extend(daemon(&mut client));
             findings.push(logins(&mut client));
             findings.push(vault(&mut client));
-            findings.push(redirection(context));
+            findings.push(redirection(context, acting));
         }
         Err(error) => findings.push(Finding::failed("daemon", error)),
     }
@@ -199,11 +201,12 @@ fn vault(client: &mut Client) -> Finding {
 }
 
 /// Builds a namespace and has it probed from inside; the agent is never started.
-fn redirection(context: &Context) -> Finding {
+fn redirection(context: &Context, acting: Acting) -> Finding {
     const NAME: &str = "redirection";
     let plan = Plan {
         command: vec!["true".into()],
         agent: Some("doctor".to_owned()),
+        acting,
         options: RunOptions::default(),
         host_ports: Vec::new(),
         hide: Vec::new(),

@@ -218,6 +218,7 @@ impl Follow<'_> {
             return;
         }
         let (context, id) = (self.context.clone(), id.to_owned());
+        let Ok(acting) = context.acting() else { return };
         let read = move || {
             for line in std::io::stdin().lock().lines() {
                 let Ok(line) = line else { return };
@@ -228,7 +229,9 @@ impl Follow<'_> {
                 let input = LoginInput::Redirect { url };
                 let request = Request::LoginInput { id: id.clone(), input };
                 let added = Client::connect(&context.home).and_then(|client| match client {
-                    Some(mut client) => client.call::<LoginView>(request).map(drop),
+                    Some(client) => {
+                        client.acting(acting.clone()).call::<LoginView>(request).map(drop)
+                    }
                     None => Ok(()),
                 });
                 match added {
