@@ -16,6 +16,7 @@ mod lifecycle;
 mod moved;
 mod oauth;
 mod process;
+mod profiles;
 mod run;
 mod sources;
 mod sudo;

@@ -14,6 +14,7 @@ use super::{
     vault_error,
 };
 use crate::{
+    audit::Event,
     protocol::{ConnectionView, Credential, ErrorKind, ErrorReply, Secret, chain},
     provider::{self, Definition, Values},
     vault::Vault,
@@ -117,7 +118,8 @@ impl Broker {
     }
 
     /// One connection, with its secrets if `reveal`: fetched, where they lie elsewhere. Not for a
-    /// `login`, which compares with what is stored.
+    /// `login`, which compares with what is stored. Who asked
+    /// for secrets is on record, `identity` too.
     ///
     /// # Errors
     /// No such provider or connection; a value that cannot be fetched.
@@ -127,6 +129,7 @@ impl Broker {
         connection: Option<&str>,
         reveal: bool,
         purpose: &str,
+        identity: Option<&str>,
     ) -> Result<Credential, ErrorReply> {
         self.definition(provider)?;
         let snapshot = self.snapshot();
@@ -134,8 +137,11 @@ impl Broker {
             .find(provider, connection)
             .ok_or_else(|| not_connected(provider, connection))?;
         let secrets = if reveal {
+            let operation = if purpose == "export" { "export" } else { "reveal" };
+            let agent = identity.map(|name| self.agent(name)).transpose()?;
+            let event = self.vault_event(operation, Arc::clone(&entry.full_name));
             // Not revealed unless it is on record.
-            self.note(if purpose == "export" { "export" } else { "reveal" }, &entry.full_name)?;
+            self.note_event(Event { agent, ..event })?;
             if entry.is_sourced() && purpose != "login" {
                 self.revealed(entry).await?
             } else {

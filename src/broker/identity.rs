@@ -16,7 +16,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Broker, audit_error, connections::failed, vault_error};
+use super::{Broker, connections::failed, vault_error};
 use crate::{
     audit::{Event, Kind},
     identity::{self, AgentKey, AgentName, Chain, Claims},
@@ -119,6 +119,11 @@ impl Broker {
     pub fn check_identity(&self, name: Option<&str>) -> Result<(), ErrorReply> {
         let Some(name) = name else { return Ok(()) };
         self.require(&parse(name)?).map(drop)
+    }
+
+    /// The address of an identity that acts.
+    pub(super) fn agent(&self, name: &str) -> Result<Arc<str>, ErrorReply> {
+        Ok(self.require(&parse(name)?)?.name.address().into())
     }
 
     /// Makes an identity the default for runs that name none; on record when this returns.
@@ -284,8 +289,7 @@ impl Broker {
             operation: Some(operation.into()),
             ..Event::new(Kind::Vault)
         };
-        let noted = self.append(event).and_then(|()| self.common.audit.flush());
-        noted.map_err(|error| audit_error(&error))
+        self.note_event(event)
     }
 }
 

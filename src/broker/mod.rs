@@ -231,7 +231,12 @@ impl Broker {
 
     /// Puts an operation on the vault on record, on disk when this returns.
     fn note(&self, operation: &'static str, connection: &str) -> Result<(), ErrorReply> {
-        self.append(self.vault_event(operation, connection.into()))
+        self.note_event(self.vault_event(operation, connection.into()))
+    }
+
+    /// Puts an event on record, on disk when this returns.
+    fn note_event(&self, event: Event) -> Result<(), ErrorReply> {
+        self.append(event)
             .and_then(|()| self.common.audit.flush())
             .map_err(|error| audit_error(&error))
     }

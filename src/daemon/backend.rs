@@ -32,11 +32,13 @@ const MOST: usize = 2_000;
 pub(super) struct DaemonBackend {
     /// Weak: the daemon holds the dashboard.
     shared: Weak<Shared>,
+    /// What is shown; none: the profile in use.
+    profile: Option<Arc<str>>,
 }
 
 impl DaemonBackend {
     pub(super) fn new(shared: Weak<Shared>) -> Self {
-        Self { shared }
+        Self { shared, profile: None }
     }
 
     fn shared(&self) -> Result<Arc<Shared>, ErrorReply> {
@@ -48,7 +50,19 @@ impl DaemonBackend {
     }
 
     fn broker(&self) -> Result<Arc<Broker>, ErrorReply> {
-        self.shared()?.profiles.get(None)
+        self.shared()?.profiles.get(self.profile.as_deref())
+    }
+
+    /// Does what waits for the profile's vault, aside.
+    fn within<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Broker) -> Result<T, ErrorReply> + Send + 'static,
+    ) -> Answer<'_, T> {
+        let profile = self.profile.clone();
+        self.aside(move |shared| {
+            let broker = shared.profiles.get(profile.as_deref())?;
+            work(&broker)
+        })
     }
 
     /// Does what waits for the disk on a thread where that harms nobody.
@@ -65,6 +79,15 @@ impl DaemonBackend {
 }
 
 impl Backend for DaemonBackend {
+    fn of_profile(self: Arc<Self>, profile: Option<&str>) -> Arc<dyn Backend> {
+        Arc::new(Self { shared: Weak::clone(&self.shared), profile: profile.map(Arc::from) })
+    }
+
+    fn profile(&self) -> Arc<str> {
+        let in_use = || self.shared().map_or_else(|_| "".into(), |shared| shared.profiles.in_use());
+        self.profile.clone().unwrap_or_else(in_use)
+    }
+
     fn status(&self) -> Status {
         self.shared().map_or_else(
             |_| Status {
@@ -75,7 +98,11 @@ impl Backend for DaemonBackend {
                 master_key: String::new(),
                 dashboard: None,
             },
-            |shared| shared.status(),
+            |shared| {
+                let mut status = shared.status();
+                status.runs.retain(|run| *run.profile == *self.profile());
+                status
+            },
         )
     }
 
@@ -97,16 +124,12 @@ impl Backend for DaemonBackend {
     ) -> Answer<'a, ConnectionView> {
         let (provider, connection) = (provider.to_owned(), connection.to_owned());
         let fields: BTreeMap<_, _> = fields.into_iter().collect();
-        self.aside(move |shared| {
-            shared.profiles.get(None)?.put(&provider, &connection, fields, replace)
-        })
+        self.within(move |broker| broker.put(&provider, &connection, fields, replace))
     }
 
     fn set_default<'a>(&'a self, provider: &'a str, connection: &'a str) -> Answer<'a, ()> {
         let (provider, connection) = (provider.to_owned(), connection.to_owned());
-        self.aside(move |shared| {
-            shared.profiles.get(None)?.set_default(&provider, &connection).map(drop)
-        })
+        self.within(move |broker| broker.set_default(&provider, &connection).map(drop))
     }
 
     fn disconnect<'a>(&'a self, provider: &'a str, connection: &'a str) -> Answer<'a, Removed> {
@@ -165,6 +188,7 @@ impl Backend for DaemonBackend {
     }
 
     fn audit(&self, filter: AuditFilter) -> Answer<'_, Vec<AuditLine>> {
+        let profile = self.profile();
         self.aside(move |shared| {
             let tail = |count| {
                 read::tail(&shared.audit_log, count).map_err(|error| {
@@ -178,7 +202,7 @@ impl Backend for DaemonBackend {
             };
             let entries = tail(LOOKED_THROUGH.saturating_add(newer))?;
             let newest_first = entries.iter().rev().filter_map(line);
-            let wanted = newest_first.filter(|line| passes(line, &filter));
+            let wanted = newest_first.filter(|line| is_of(line, &profile) && passes(line, &filter));
             Ok(wanted.take(filter.limit.min(MOST)).collect())
         })
     }
@@ -190,7 +214,7 @@ impl Backend for DaemonBackend {
     }
 
     fn problems(&self) -> Answer<'_, Vec<ErrorReply>> {
-        self.aside(|shared| Ok(shared.profiles.get(None)?.problems()))
+        self.within(|broker| Ok(broker.problems()))
     }
 }
 
@@ -203,6 +227,12 @@ fn line(entry: &audit::Entry) -> Option<AuditLine> {
 fn newer(last: u64, number: u64) -> usize {
     let count = last.saturating_sub(number).saturating_add(1);
     usize::try_from(count).map_or(FARTHEST, |count| count.min(FARTHEST))
+}
+
+/// Is it about this profile, or about none?
+fn is_of(line: &AuditLine, profile: &str) -> bool {
+    let of = line.get("profile").and_then(serde_json::Value::as_str);
+    of.is_none_or(|of| of == profile)
 }
 
 fn passes(line: &AuditLine, filter: &AuditFilter) -> bool {
@@ -240,6 +270,13 @@ mod tests {
 
     fn line(value: &serde_json::Value) -> AuditLine {
         value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn what_another_profile_did_is_not_shown() {
+        let is_shown = |event| is_of(&line(&event), "work");
+        assert!(is_shown(json!({ "profile": "work" })) && is_shown(json!({ "kind": "log" })));
+        assert!(!is_shown(json!({ "profile": "default" })));
     }
 
     #[test]

@@ -118,10 +118,14 @@ impl Shared {
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
     }
 
-    /// A link that opens the dashboard once.
-    pub(super) fn dashboard_link(&self, page: Option<&str>) -> Result<String, ErrorReply> {
+    /// A link that opens the dashboard of a profile once.
+    pub(super) fn dashboard_link(
+        &self,
+        profile: &str,
+        page: Option<&str>,
+    ) -> Result<String, ErrorReply> {
         match &self.dashboard {
-            Ok(dashboard) => Ok(dashboard.link(page)),
+            Ok(dashboard) => Ok(dashboard.link(profile, page)),
             Err(why) => Err(unavailable(
                 format!("there is no dashboard: {why}"),
                 Some("set `dashboard_port` in config.toml, then authsome daemon stop".to_owned()),

@@ -86,8 +86,8 @@ impl Session<'_> {
                 json(self.shared.runtime.block_on(broker()?.put_sourced(*put))?)
             }
             Request::GetConnection { provider, connection, reveal, purpose } => {
-                let broker = broker()?;
-                let found = broker.credential(&provider, connection.as_deref(), reveal, &purpose);
+                let (broker, connection) = (broker()?, connection.as_deref());
+                let found = broker.credential(&provider, connection, reveal, &purpose, identity);
                 json(self.shared.runtime.block_on(found)?)
             }
             Request::SetDefault { provider, connection } => {
@@ -118,7 +118,10 @@ impl Session<'_> {
                 json(self.shared.runtime.block_on(broker.login_input(&id, input))?)
             }
             Request::Asks(request) => super::asks::answer(self.shared, request),
-            Request::DashboardLink { page } => json(self.shared.dashboard_link(page.as_deref())?),
+            Request::DashboardLink { page } => {
+                let broker = broker()?;
+                json(self.shared.dashboard_link(broker.profile(), page.as_deref())?)
+            }
             Request::ReloadProviders => json(self.shared.common.reload_providers()?),
             Request::VerifyVault => json(broker()?.verify()?),
             Request::Identity(request) => {

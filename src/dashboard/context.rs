@@ -9,7 +9,13 @@ use std::{
 use axum::http::{HeaderValue, Uri};
 use tokio::sync::{Semaphore, watch};
 
-use super::{Backend, link::Links, refusal::Refusal, session::Sessions, token::Digest};
+use super::{
+    Backend,
+    link::{Entrance, Links},
+    refusal::Refusal,
+    session::Sessions,
+    token::Digest,
+};
 
 /// Live views at once.
 const MAX_STREAMS: usize = 16;
@@ -46,10 +52,16 @@ impl Context {
         }
     }
 
+    /// What a visitor is shown: the profile that their link was made for.
+    pub(super) fn of(&self, visitor: &Visitor) -> Arc<dyn Backend> {
+        Arc::clone(&self.backend).of_profile(visitor.profile.as_deref())
+    }
+
     /// Uses a link up and opens a session: its token, and the page to show.
     pub(super) async fn enter(self: &Arc<Self>, link: &str) -> Result<(String, String), Refusal> {
-        let page = self.links.take(link, Instant::now()).ok_or(Refusal::Nothing)?;
-        let session = self.sessions.open(SystemTime::now()).map_err(|error| {
+        let Entrance { profile, page } =
+            self.links.take(link, Instant::now()).ok_or(Refusal::Nothing)?;
+        let session = self.sessions.open(profile, SystemTime::now()).map_err(|error| {
             tracing::error!(%error, "no random bytes for a session");
             Refusal::Nothing
         })?;
@@ -92,6 +104,8 @@ pub(super) struct Visitor {
     pub(super) csrf: Arc<str>,
     /// How many requests wait for a person.
     pub(super) waiting: usize,
+    /// The profile that the session is for; none: the one in use.
+    pub(super) profile: Option<Arc<str>>,
 }
 
 /// What a query says, the last of each name.

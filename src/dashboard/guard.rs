@@ -101,10 +101,10 @@ fn visitor(app: &App, headers: &HeaderMap) -> Option<(String, Visitor)> {
         .filter(|(name, _)| *name == app.cookie)
         .map(|(_, token)| token);
     tokens.take(MAX_COOKIES).find_map(|token| {
-        let session = app.sessions.visit(token, now)?;
+        let (session, profile) = app.sessions.visit(token, now)?;
         let csrf = Arc::from(token::csrf(token));
         let waiting = app.backend.asks_count();
-        Some((token.to_owned(), Visitor { session, csrf, waiting }))
+        Some((token.to_owned(), Visitor { session, csrf, waiting, profile }))
     })
 }
 

@@ -4,7 +4,7 @@
 //! link, so that nobody can make one lead elsewhere.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,14 +22,24 @@ pub(super) struct Links(Mutex<Vec<Pending>>);
 #[derive(Debug)]
 struct Pending {
     token: Digest,
-    page: String,
+    to: Entrance,
     until: Instant,
 }
 
+/// Where a link leads.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    /// The profile that is shown.
+    pub(super) profile: Arc<str>,
+    /// The page that is shown first.
+    pub(super) page: String,
+}
+
 impl Links {
-    /// The token of a new link to `page`.
+    /// The token of a new link to `page` of `profile`.
     pub(super) fn make(
         &self,
+        profile: &str,
         page: Option<&str>,
         now: Instant,
     ) -> Result<String, getrandom::Error> {
@@ -40,17 +50,18 @@ impl Links {
         if pending.len() >= MAX {
             pending.remove(0);
         }
-        pending.push(Pending { token: Digest::of(&token), page, until: now + LIFE });
+        let to = Entrance { profile: profile.into(), page };
+        pending.push(Pending { token: Digest::of(&token), to, until: now + LIFE });
         Ok(token)
     }
 
-    /// Uses a link up: the page it leads to.
-    pub(super) fn take(&self, token: &str, now: Instant) -> Option<String> {
+    /// Uses a link up: where it leads.
+    pub(super) fn take(&self, token: &str, now: Instant) -> Option<Entrance> {
         let token = Digest::of(token);
         let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = pending.iter().position(|link| link.token == token)?;
         let link = pending.remove(at);
-        (now < link.until).then_some(link.page)
+        (now < link.until).then_some(link.to)
     }
 }
 
@@ -64,37 +75,54 @@ fn is_own_page(page: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn make(links: &Links, page: Option<&str>, now: Instant) -> Result<String, getrandom::Error> {
+        links.make("default", page, now)
+    }
+
+    fn take(links: &Links, token: &str, now: Instant) -> Option<String> {
+        links.take(token, now).map(|to| to.page)
+    }
+
+    #[test]
+    fn a_link_leads_into_the_profile_it_was_made_for() {
+        let (links, now) = (Links::default(), Instant::now());
+        let token = links.make("work", None, now).unwrap();
+        assert_eq!(&*links.take(&token, now).unwrap().profile, "work");
+    }
+
     #[test]
     fn a_link_works_once() {
         let (links, now) = (Links::default(), Instant::now());
-        let token = links.make(Some("/logins/ab"), now).unwrap();
-        assert_eq!(links.take(&token, now).as_deref(), Some("/logins/ab"));
-        assert_eq!(links.take(&token, now), None);
+        let token = make(&links, Some("/logins/ab"), now).unwrap();
+        assert_eq!(take(&links, &token, now).as_deref(), Some("/logins/ab"));
+        assert_eq!(take(&links, &token, now), None);
     }
 
     #[test]
     fn a_link_works_for_a_minute() {
         let (links, now) = (Links::default(), Instant::now());
-        let (early, late) = (links.make(None, now).unwrap(), links.make(None, now).unwrap());
-        assert!(links.take(&early, now + LIFE.saturating_sub(Duration::from_millis(1))).is_some());
-        assert_eq!(links.take(&late, now + LIFE), None);
+        let (early, late) = (make(&links, None, now).unwrap(), make(&links, None, now).unwrap());
+        assert!(
+            take(&links, &early, now + LIFE.saturating_sub(Duration::from_millis(1))).is_some()
+        );
+        assert_eq!(take(&links, &late, now + LIFE), None);
     }
 
     #[test]
     fn a_link_leads_nowhere_else() {
         let (links, now) = (Links::default(), Instant::now());
         for page in ["https://evil.test/", "//evil.test", "/\\evil.test", "evil", "/a b", "/\n"] {
-            let token = links.make(Some(page), now).unwrap();
-            assert_eq!(links.take(&token, now).as_deref(), Some("/"), "{page:?}");
+            let token = make(&links, Some(page), now).unwrap();
+            assert_eq!(take(&links, &token, now).as_deref(), Some("/"), "{page:?}");
         }
     }
 
     #[test]
     fn the_oldest_of_too_many_links_gives_way() {
         let (links, now) = (Links::default(), Instant::now());
-        let first = links.make(None, now).unwrap();
-        let rest: Vec<_> = (0..MAX).map(|_| links.make(None, now).unwrap()).collect();
-        assert_eq!(links.take(&first, now), None);
-        assert!(rest.iter().all(|token| links.take(token, now).is_some()));
+        let first = make(&links, None, now).unwrap();
+        let rest: Vec<_> = (0..MAX).map(|_| make(&links, None, now).unwrap()).collect();
+        assert_eq!(take(&links, &first, now), None);
+        assert!(rest.iter().all(|token| take(&links, token, now).is_some()));
     }
 }

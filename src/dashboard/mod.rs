@@ -40,11 +40,15 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ErrorReply>> + Se
 
 /// What the pages show and do. The daemon has one; tests have their own.
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
-    /// How the daemon is, with the open runs.
+    /// The same for one profile; no name: the one in use.
+    fn of_profile(self: Arc<Self>, profile: Option<&str>) -> Arc<dyn Backend>;
+    /// The profile that is shown.
+    fn profile(&self) -> Arc<str>;
+    /// How the daemon is, with the profile's open runs.
     fn status(&self) -> Status;
     /// All definitions.
     fn registry(&self) -> Arc<Registry>;
-    /// All connections.
+    /// All connections of the profile.
     fn connections(&self) -> Result<Vec<ConnectionView>, ErrorReply>;
     /// Stores a credential that a person entered.
     fn put<'a>(

@@ -52,12 +52,12 @@ impl Dashboard {
         Self { context: Arc::new(Context::new(backend, sessions, port)) }
     }
 
-    /// A link that signs one browser in, once, within a minute, and leads it to `page`: a path of the
+    /// A link that shows `profile`: it signs one browser in, once, within a minute, and leads it to `page`: a path of the
     /// dashboard's; anything else leads to the overview. Whoever has the link is the user: it belongs
     /// on a terminal or in a browser's hands, not in a log.
-    pub fn link(&self, page: Option<&str>) -> String {
+    pub fn link(&self, profile: &str, page: Option<&str>) -> String {
         let mut link = format!("http://{}{}", self.context.host, routes::OPEN_PATH);
-        match self.context.links.make(page, Instant::now()) {
+        match self.context.links.make(profile, page, Instant::now()) {
             Ok(token) => {
                 // Writing to a string does not fail.
                 let _ = link.write_str(&token);

@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     io::Read as _,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -37,8 +37,10 @@ pub(super) struct Sessions {
     writing: Mutex<()>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Times {
+    /// The profile it is for; none: the one in use, for sessions of a time before there were several.
+    profile: Option<Arc<str>>,
     opened: SystemTime,
     used: SystemTime,
     /// What the file says of `used`.
@@ -57,6 +59,8 @@ impl Times {
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    profile: Option<Arc<str>>,
     opened: u64,
     used: u64,
 }
@@ -73,15 +77,20 @@ impl Sessions {
             .into_iter()
             .filter_map(|record| {
                 let used = time(record.used)?;
-                let times = Times { opened: time(record.opened)?, used, written: used };
+                let (opened, profile) = (time(record.opened)?, record.profile);
+                let times = Times { profile, opened, used, written: used };
                 (!times.are_over(now)).then_some((Digest::from_hex(&record.sha256)?, times))
             })
             .collect();
         Self { file, open: Mutex::new(open), writing: Mutex::default() }
     }
 
-    /// Opens one: its token. To be saved afterwards.
-    pub(super) fn open(&self, now: SystemTime) -> Result<String, getrandom::Error> {
+    /// Opens one for a profile: its token. To be saved afterwards.
+    pub(super) fn open(
+        &self,
+        profile: Arc<str>,
+        now: SystemTime,
+    ) -> Result<String, getrandom::Error> {
         let token = token::random()?;
         let mut open = self.lock();
         open.retain(|_, times| !times.are_over(now));
@@ -90,12 +99,13 @@ impl Sessions {
         {
             open.remove(&oldest);
         }
-        open.insert(Digest::of(&token), Times { opened: now, used: now, written: now });
+        let profile = Some(profile);
+        open.insert(Digest::of(&token), Times { profile, opened: now, used: now, written: now });
         Ok(token)
     }
 
-    /// Is it a session's token? Using it keeps the session alive.
-    pub(super) fn visit(&self, token: &str, now: SystemTime) -> Option<Digest> {
+    /// Is it a session's token? Using it keeps the session alive. Says which profile it is for, too.
+    pub(super) fn visit(&self, token: &str, now: SystemTime) -> Option<(Digest, Option<Arc<str>>)> {
         let id = Digest::of(token);
         let mut open = self.lock();
         let times = open.get_mut(&id)?;
@@ -104,7 +114,7 @@ impl Sessions {
             return None;
         }
         times.used = now;
-        Some(id)
+        Some((id, times.profile.clone()))
     }
 
     /// Is this session still open? Does not keep it alive.
@@ -137,7 +147,7 @@ impl Sessions {
             .map(|(id, times)| {
                 times.written = times.used;
                 let (opened, used) = (seconds(times.opened), seconds(times.used));
-                Record { sha256: id.to_hex(), opened, used }
+                Record { sha256: id.to_hex(), profile: times.profile.clone(), opened, used }
             })
             .collect();
         // Strings and numbers always become JSON.
@@ -177,7 +187,7 @@ mod tests {
     fn an_unused_session_ends_after_twelve_hours() {
         let directory = tempfile::tempdir().unwrap();
         let sessions = sessions(&directory);
-        let token = sessions.open(start()).unwrap();
+        let token = sessions.open("default".into(), start()).unwrap();
         let almost = start() + IDLE - Duration::from_secs(1);
         assert!(sessions.visit(&token, almost).is_some());
         assert!(sessions.visit(&token, almost + IDLE).is_none());
@@ -188,7 +198,7 @@ mod tests {
     fn a_used_session_ends_after_seven_days() {
         let directory = tempfile::tempdir().unwrap();
         let sessions = sessions(&directory);
-        let token = sessions.open(start()).unwrap();
+        let token = sessions.open("default".into(), start()).unwrap();
         let mut now = start();
         while now < start() + LIFE {
             assert!(sessions.visit(&token, now).is_some());
@@ -201,7 +211,7 @@ mod tests {
     fn the_file_holds_no_token_and_is_private() {
         let directory = tempfile::tempdir().unwrap();
         let sessions = sessions(&directory);
-        let token = sessions.open(start()).unwrap();
+        let token = sessions.open("default".into(), start()).unwrap();
         sessions.save().unwrap();
         let path = directory.path().join("sessions");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -214,12 +224,40 @@ mod tests {
     fn sessions_survive_a_restart_and_closed_ones_do_not() {
         let directory = tempfile::tempdir().unwrap();
         let before = sessions(&directory);
-        let (kept, closed) = (before.open(start()).unwrap(), before.open(start()).unwrap());
+        let (kept, closed) = (
+            before.open("default".into(), start()).unwrap(),
+            before.open("default".into(), start()).unwrap(),
+        );
         before.close(&Digest::of(&closed));
         before.save().unwrap();
         let after = sessions(&directory);
         assert!(after.visit(&kept, start()).is_some());
         assert!(after.visit(&closed, start()).is_none());
+    }
+
+    #[test]
+    fn a_session_stays_in_its_profile_across_restarts() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = sessions(&directory);
+        let token = before.open("work".into(), start()).unwrap();
+        before.save().unwrap();
+        let (_, profile) = sessions(&directory).visit(&token, start()).unwrap();
+        assert_eq!(profile.as_deref(), Some("work"));
+    }
+
+    #[test]
+    fn a_session_of_a_time_before_profiles_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = sessions(&directory);
+        let token = before.open("default".into(), start()).unwrap();
+        before.save().unwrap();
+        let path = directory.path().join("sessions");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let old = text.replace(r#""profile":"default","#, "");
+        assert_ne!(old, text);
+        paths::write_private(&path, old.as_bytes()).unwrap();
+        let (_, profile) = sessions(&directory).visit(&token, start()).unwrap();
+        assert_eq!(profile, None);
     }
 
     #[test]
@@ -233,7 +271,7 @@ mod tests {
     fn the_file_is_written_again_only_when_it_is_behind() {
         let directory = tempfile::tempdir().unwrap();
         let sessions = sessions(&directory);
-        let token = sessions.open(start()).unwrap();
+        let token = sessions.open("default".into(), start()).unwrap();
         sessions.visit(&token, start() + STALE - Duration::from_secs(1));
         assert!(!sessions.is_stale());
         sessions.visit(&token, start() + STALE);
@@ -246,9 +284,9 @@ mod tests {
     fn the_longest_unused_of_too_many_sessions_gives_way() {
         let directory = tempfile::tempdir().unwrap();
         let sessions = sessions(&directory);
-        let first = sessions.open(start()).unwrap();
+        let first = sessions.open("default".into(), start()).unwrap();
         for later in 1..=MAX as u64 {
-            sessions.open(start() + Duration::from_secs(later)).unwrap();
+            sessions.open("default".into(), start() + Duration::from_secs(later)).unwrap();
         }
         assert!(sessions.visit(&first, start()).is_none());
         assert_eq!(sessions.lock().len(), MAX);

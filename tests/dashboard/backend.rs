@@ -168,6 +168,14 @@ pub(super) fn record(value: serde_json::Value) -> AuditLine {
 }
 
 impl Backend for Fake {
+    fn of_profile(self: Arc<Self>, _: Option<&str>) -> Arc<dyn Backend> {
+        self
+    }
+
+    fn profile(&self) -> Arc<str> {
+        "default".into()
+    }
+
     fn status(&self) -> Status {
         Status {
             version: "0.1.0".into(),

@@ -68,7 +68,7 @@ impl Server {
 
     /// A signed-in browser.
     pub(super) async fn browser(&self) -> Browser<'_> {
-        let link = self.dashboard.link(None);
+        let link = self.dashboard.link("default", None);
         let opened = self.get(path_of(&link)).await;
         assert_eq!(opened.status, 200, "{}", opened.text);
         let cookie = opened.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();

@@ -66,7 +66,7 @@ async fn an_invented_cookie_opens_nothing() {
 #[tokio::test]
 async fn a_link_opens_the_page_it_was_made_for_once() {
     let server = Server::start().await;
-    let link = server.dashboard.link(Some("/providers/github?replace=1"));
+    let link = server.dashboard.link("default", Some("/providers/github?replace=1"));
     assert!(link.starts_with(&format!("http://{}/open/", server.host())), "{link}");
     let first = server.get(path_of(&link)).await;
     assert_eq!(first.status, 200);
@@ -83,7 +83,7 @@ async fn a_link_opens_the_page_it_was_made_for_once() {
 #[tokio::test]
 async fn a_look_at_a_links_head_does_not_use_it_up() {
     let server = Server::start().await;
-    let link = server.dashboard.link(None);
+    let link = server.dashboard.link("default", None);
     let head = format!("HEAD {} HTTP/1.1\r\nHost: {}\r\n", path_of(&link), server.host());
     assert_eq!(server.send(&head, "").await.status, 403);
     assert_eq!(server.get(path_of(&link)).await.status, 200);
@@ -93,7 +93,7 @@ async fn a_look_at_a_links_head_does_not_use_it_up() {
 async fn a_link_leads_to_pages_of_ours_only() {
     let server = Server::start().await;
     for page in ["https://evil.test/", "//evil.test/", "/\\evil.test", "javascript:alert(1)"] {
-        let link = server.dashboard.link(Some(page));
+        let link = server.dashboard.link("default", Some(page));
         let answer = server.get(path_of(&link)).await;
         assert!(answer.text.contains("0; url=/\""), "{}", answer.text);
         assert!(!answer.text.contains("evil"), "{}", answer.text);
@@ -197,7 +197,7 @@ async fn every_answer_has_the_headers_that_protect_it() {
         server.get("/style.css").await,
         server.get("/callback").await,
         server.get("/callback?state=unguessable").await,
-        server.get(path_of(&server.dashboard.link(None))).await,
+        server.get(path_of(&server.dashboard.link("default", None))).await,
         server.send("GET / HTTP/1.1\r\nHost: evil.test\r\n", "").await,
         browser.post("/connections/a/b/default", "").await,
         browser.post("/nowhere", "").await,

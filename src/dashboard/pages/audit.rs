@@ -59,7 +59,7 @@ pub(in crate::dashboard) async fn show(
     } else {
         (Here::Audit, "Audit")
     };
-    let lines = app.backend.audit(filter).await.map_err(Failure::of(&visitor))?;
+    let lines = app.of(&visitor).audit(filter).await.map_err(Failure::of(&visitor))?;
     let body = html! {
         (filters(&query, limit))
         @if lines.is_empty() {

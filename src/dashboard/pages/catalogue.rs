@@ -30,12 +30,12 @@ pub(in crate::dashboard) async fn list(
     uri: Uri,
 ) -> Answered {
     let mut connected = BTreeMap::<String, usize>::new();
-    for view in app.backend.connections().map_err(Failure::of(&visitor))? {
+    for view in app.of(&visitor).connections().map_err(Failure::of(&visitor))? {
         *connected.entry(view.provider).or_default() += 1;
     }
     let query = query(&uri);
     let wanted = query.get("q").map(String::as_str).unwrap_or_default();
-    let registry = app.backend.registry();
+    let registry = app.of(&visitor).registry();
     let found: Vec<_> = registry.iter().filter(|provider| matches(provider, wanted)).collect();
     let body = html! {
         form.search method="get" action="/providers" role="search" {
@@ -127,6 +127,6 @@ pub(in crate::dashboard) async fn begin(
         connection: form.text("connection").unwrap_or("default").to_owned(),
         ..BeginLogin::default()
     };
-    let view = app.backend.begin_login(begin).await.map_err(Failure::of(&visitor))?;
+    let view = app.of(&visitor).begin_login(begin).await.map_err(Failure::of(&visitor))?;
     to(&login::page(&view.id))
 }

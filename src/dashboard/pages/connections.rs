@@ -30,7 +30,7 @@ pub(in crate::dashboard) async fn list(
     Extension(visitor): Known,
     uri: Uri,
 ) -> Answered {
-    let connections = app.backend.connections().map_err(Failure::of(&visitor))?;
+    let connections = app.of(&visitor).connections().map_err(Failure::of(&visitor))?;
     let notice = match query(&uri).get("done").map(String::as_str) {
         Some("connected") => Some("The connection is stored."),
         Some("default") => Some("The default connection is another one now."),
@@ -143,7 +143,7 @@ pub(in crate::dashboard) async fn default(
     Extension(visitor): Known,
     Path((provider, connection)): Path<(String, String)>,
 ) -> Answered {
-    let set = app.backend.set_default(&provider, &connection).await;
+    let set = app.of(&visitor).set_default(&provider, &connection).await;
     set.map_err(Failure::of(&visitor))?;
     to("/connections?done=default")
 }
@@ -154,7 +154,7 @@ pub(in crate::dashboard) async fn confirm(
     Extension(visitor): Known,
     Path((provider, connection)): Path<(String, String)>,
 ) -> Answered {
-    let connections = app.backend.connections().map_err(Failure::of(&visitor))?;
+    let connections = app.of(&visitor).connections().map_err(Failure::of(&visitor))?;
     let view = connections
         .iter()
         .find(|view| view.provider == provider && view.connection == connection)
@@ -182,7 +182,7 @@ pub(in crate::dashboard) async fn disconnect(
     Extension(visitor): Known,
     Path((provider, connection)): Path<(String, String)>,
 ) -> Answered {
-    let removed = app.backend.disconnect(&provider, &connection).await;
+    let removed = app.of(&visitor).disconnect(&provider, &connection).await;
     let removed = removed.map_err(Failure::of(&visitor))?;
     let body = html! {
         (outcome(&removed))

@@ -48,6 +48,8 @@ struct Live {
     lines: Receiver<Arc<AuditLine>>,
     /// Changes with what waits for a person.
     asks: watch::Receiver<u64>,
+    /// The profile whose lines are shown.
+    profile: Arc<str>,
     stopping: watch::Receiver<bool>,
     beat: tokio::time::Interval,
     _permit: OwnedSemaphorePermit,
@@ -64,8 +66,9 @@ pub(in crate::dashboard) async fn stream(
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let live = Live {
-        lines: app.backend.live(),
+        lines: app.of(&visitor).live(),
         asks: app.backend.asks_changes(),
+        profile: app.of(&visitor).profile(),
         stopping: app.stopping.subscribe(),
         app,
         visitor,
@@ -92,7 +95,7 @@ impl Live {
                 format!("event: asks\ndata: {}\n\n", self.app.backend.asks_count())
             }
             line = self.lines.recv() => match line {
-                Ok(line) if !is_traffic(&line) => SILENCE.to_owned(),
+                Ok(line) if !is_traffic(&line) || !self.is_ours(&line) => SILENCE.to_owned(),
                 Ok(line) => format!("data: {}\n\n", json(&Row::new(&line))),
                 Err(RecvError::Lagged(missed)) => format!("event: missed\ndata: {missed}\n\n"),
                 Err(RecvError::Closed) => return None,
@@ -100,6 +103,14 @@ impl Live {
         };
         let open = self.app.sessions.is_open(&self.visitor.session, SystemTime::now());
         open.then_some(event)
+    }
+}
+
+impl Live {
+    /// Is it about the visitor's profile, or about none?
+    fn is_ours(&self, line: &AuditLine) -> bool {
+        let profile = line.get("profile").and_then(serde_json::Value::as_str);
+        profile.is_none_or(|profile| *profile == *self.profile)
     }
 }
 

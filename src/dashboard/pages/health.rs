@@ -17,8 +17,8 @@ pub(in crate::dashboard) async fn show(
     State(app): State<App>,
     Extension(visitor): Known,
 ) -> Answered {
-    let problems = app.backend.problems().await;
-    let status = app.backend.status();
+    let problems = app.of(&visitor).problems().await;
+    let status = app.of(&visitor).status();
     let body = html! {
         section aria-labelledby="problems" {
             h2 #problems { "Problems" }

@@ -63,7 +63,7 @@ pub(in crate::dashboard) async fn show(
 }
 
 fn find(app: &App, visitor: &Visitor, id: &str) -> Result<LoginView, Failure> {
-    app.backend.login(id).ok_or_else(|| Failure::missing(visitor, "login"))
+    app.of(visitor).login(id).ok_or_else(|| Failure::missing(visitor, "login"))
 }
 
 fn own(view: &LoginView, action: &str) -> String {
@@ -107,14 +107,14 @@ fn step(app: &App, visitor: &Visitor, view: &LoginView) -> Markup {
         LoginStep::Failed { error } => html! {
             h2 { "Not connected" }
             (part::alert(error))
-            p { a href=(again(app, view)) { "Try again" } }
+            p { a href=(again(app, visitor, view)) { "Try again" } }
         },
     }
 }
 
 /// Where the login was begun: a server without a definition has no page.
-fn again(app: &App, view: &LoginView) -> String {
-    match app.backend.registry().get(&view.provider) {
+fn again(app: &App, visitor: &Visitor, view: &LoginView) -> String {
+    match app.of(visitor).registry().get(&view.provider) {
         Some(_) => text::path(&["providers", &view.provider]),
         None => "/providers".to_owned(),
     }
@@ -230,6 +230,6 @@ pub(in crate::dashboard) async fn cancel(
 }
 
 async fn give(app: &App, visitor: &Visitor, id: &str, input: LoginInput) -> Answered {
-    app.backend.login_input(id, input).await.map_err(Failure::of(visitor))?;
+    app.of(visitor).login_input(id, input).await.map_err(Failure::of(visitor))?;
     to(&page(id))
 }

@@ -27,12 +27,12 @@ pub(in crate::dashboard) async fn show(
     State(app): State<App>,
     Extension(visitor): Known,
 ) -> Answered {
-    let status = app.backend.status();
-    let problems = app.backend.problems().await;
-    let connections = app.backend.connections();
+    let status = app.of(&visitor).status();
+    let problems = app.of(&visitor).problems().await;
+    let connections = app.of(&visitor).connections();
     let filter =
         AuditFilter { decision: Some("deny".into()), limit: DENIALS, ..AuditFilter::default() };
-    let denials = app.backend.audit(filter).await;
+    let denials = app.of(&visitor).audit(filter).await;
     let body = html! {
         (super::asks::notice(visitor.waiting))
         (health(&problems))

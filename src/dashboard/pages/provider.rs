@@ -56,7 +56,7 @@ fn page(
     entered: &Entered,
     error: Option<&ErrorReply>,
 ) -> maud::Markup {
-    let existing = app.backend.connections().unwrap_or_default();
+    let existing = app.of(visitor).connections().unwrap_or_default();
     let existing: Vec<_> =
         existing.iter().filter(|view| view.provider == definition.name).collect();
     let body = html! {
@@ -133,7 +133,7 @@ pub(super) fn flows(definition: &Definition) -> Vec<Flow> {
 
 /// The definition a path names.
 fn defined(app: &App, visitor: &Visitor, provider: &str) -> Result<Arc<Definition>, Failure> {
-    let registry = app.backend.registry();
+    let registry = app.of(visitor).registry();
     registry.get(provider).cloned().ok_or_else(|| Failure::missing(visitor, "provider"))
 }
 
@@ -155,7 +155,7 @@ pub(in crate::dashboard) async fn put(
         Some((field.name.clone(), value))
     });
     let (connection, replace) = (entered.connection(), entered.replace);
-    let stored = app.backend.put(&provider, connection, fields.collect(), replace).await;
+    let stored = app.of(&visitor).put(&provider, connection, fields.collect(), replace).await;
     match stored {
         Ok(_) => to("/connections?done=connected"),
         Err(error) => failed(&app, &visitor, definition, &entered, &error),
@@ -183,7 +183,7 @@ pub(in crate::dashboard) async fn begin(
         fields,
         ..BeginLogin::default()
     };
-    match app.backend.begin_login(begin).await {
+    match app.of(&visitor).begin_login(begin).await {
         Ok(view) => to(&login::page(&view.id)),
         Err(error) => failed(&app, &visitor, definition, &entered, &error),
     }

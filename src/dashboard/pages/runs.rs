@@ -10,7 +10,7 @@ use super::{Answered, Known, row, row::Row, shown};
 use crate::{
     dashboard::{
         AuditFilter,
-        context::App,
+        context::{App, Visitor},
         view::{
             layout::{Here, Page},
             part,
@@ -30,8 +30,8 @@ pub(in crate::dashboard) async fn list(
     Extension(visitor): Known,
 ) -> Answered {
     let body = html! {
-        (table(&app.backend.status().runs))
-        (requests(&app, None).await)
+        (table(&app.of(&visitor).status().runs))
+        (requests(&app, &visitor, None).await)
     };
     let page = Page { live: true, ..Page::new(&visitor, Here::Runs, "Runs") };
     shown(page.render(&body))
@@ -43,7 +43,7 @@ pub(in crate::dashboard) async fn show(
     Extension(visitor): Known,
     Path(id): Path<String>,
 ) -> Answered {
-    let runs = app.backend.status().runs;
+    let runs = app.of(&visitor).status().runs;
     let run = runs.iter().find(|run| run.id == id);
     let body = html! {
         dl.facts {
@@ -51,6 +51,7 @@ pub(in crate::dashboard) async fn show(
             @match run {
                 Some(run) => {
                     div { dt { "Command" } dd { code { (run.command) } } }
+                    div { dt { "Agent" } dd { code { (run.agent) } } }
                     div { dt { "Open for" } dd { (text::duration(run.seconds)) } }
                     div { dt { "Requests" } dd { (run.requests) } }
                 }
@@ -58,7 +59,7 @@ pub(in crate::dashboard) async fn show(
             }
         }
         p { a href="/runs" { "All runs" } }
-        (requests(&app, Some(&id)).await)
+        (requests(&app, &visitor, Some(&id)).await)
     };
     let title = run.map_or_else(|| "Run".to_owned(), |run| format!("Run of {}", run.command));
     let page = Page { live: true, ..Page::new(&visitor, Here::Runs, &title) };
@@ -90,10 +91,10 @@ pub(super) fn table(runs: &[RunView]) -> Markup {
 }
 
 /// The newest requests. The script adds those that come.
-async fn requests(app: &App, run: Option<&str>) -> Markup {
+async fn requests(app: &App, visitor: &Visitor, run: Option<&str>) -> Markup {
     let filter =
         AuditFilter { run: run.map(str::to_owned), limit: RECENT, ..AuditFilter::default() };
-    let mut lines = app.backend.audit(filter).await;
+    let mut lines = app.of(visitor).audit(filter).await;
     if let Ok(lines) = &mut lines {
         lines.retain(row::is_traffic);
     }

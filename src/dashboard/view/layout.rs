@@ -80,7 +80,14 @@ impl<'a> Page<'a> {
                 a.skip href="#main" { "Skip to the content" }
                 header.bar {
                     div.wide {
-                        a.brand href="/" { "authsome" }
+                        a.brand href="/" {
+                            "authsome"
+                            // Those who have one profile need not know of profiles.
+                            @match self.visitor.profile.as_deref() {
+                                None | Some("default") => {}
+                                Some(profile) => { " · " (profile) }
+                            }
+                        }
                         nav aria-label="Main" {
                             ul {
                                 @for (place, path, name) in PLACES {
