@@ -24,16 +24,12 @@ use rustix::{
 };
 use zeroize::Zeroizing;
 
-use super::{Error, MAX_VALUE, Result};
+use super::{Error, MAX_VALUE, Result, said};
 
 /// Variables of ours, which are no other program's business.
 const OWN_VARIABLES: &str = "AUTHSOME_";
 /// Most bytes of standard error that are looked at.
 const MAX_SAID: usize = 4096;
-/// Longest line of it that is shown.
-const MAX_LINE: usize = 200;
-/// Words at least this long, with a digit in them, could be a secret.
-const SUSPECT: usize = 12;
 
 /// The program's own path in place of its name.
 pub(super) fn anchored(mut words: Vec<String>, cwd: &Path, path: &OsStr) -> Result<Vec<String>> {
@@ -95,7 +91,7 @@ pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>
     if status.success() {
         return Ok(out.bytes);
     }
-    let said = shown(&said.bytes, &out.bytes);
+    let said = said::shown(&said.bytes, &out.bytes);
     Err(Error::Failed { program: program.clone(), status: status.to_string(), said })
 }
 
@@ -196,41 +192,6 @@ impl Collected {
     }
 }
 
-/// The first line of standard error that says something, without whatever could be a secret: what
-/// standard output has too, and long words with digits in them.
-fn shown(said: &[u8], out: &[u8]) -> Option<String> {
-    let said = String::from_utf8_lossy(said);
-    let out = Zeroizing::new(String::from_utf8_lossy(out).into_owned());
-    let line = said.lines().map(str::trim).find(|line| !line.is_empty())?;
-    if out.lines().map(str::trim).any(|secret| !secret.is_empty() && line.contains(secret)) {
-        return None;
-    }
-    let suspect = |word: &str| {
-        word.len() >= SUSPECT && word.bytes().any(|byte| byte.is_ascii_digit())
-            || word.len() >= 2 * SUSPECT
-    };
-    let part = |c: char| c.is_ascii_alphanumeric() || "+/=_-.~%".contains(c);
-    let mut shown = String::new();
-    let mut rest = line;
-    while let Some(first) = rest.chars().next() {
-        let end = if part(first) {
-            rest.find(|c: char| !part(c)).unwrap_or(rest.len())
-        } else {
-            first.len_utf8()
-        };
-        let (word, after) = rest.split_at(end);
-        match word {
-            word if suspect(word) => shown.push('…'),
-            word if word.chars().any(char::is_control) => shown.push(' '),
-            word => shown.push_str(word),
-        }
-        rest = after;
-    }
-    let end = shown.floor_char_boundary(MAX_LINE);
-    shown.truncate(end);
-    Some(shown)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,18 +225,6 @@ mod tests {
         let error =
             output(&["/bin/sh", "-c", "echo hunter2; echo got hunter2 >&2; exit 1"]).unwrap_err();
         assert_eq!(error.said(), None);
-    }
-
-    #[test]
-    fn words_that_could_be_secrets_are_not_shown() {
-        let line =
-            shown(b"\ntoken ghp_0123456789 of my-account: no op://vault/item\n", b"").unwrap();
-        assert_eq!(line, "token … of my-account: no op://vault/item");
-    }
-
-    #[test]
-    fn steering_characters_are_not_shown() {
-        assert_eq!(shown(b"a\x1b[31mb", b"").unwrap(), "a [31mb");
     }
 
     #[test]

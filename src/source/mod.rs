@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod keyring;
 mod parse;
+mod said;
 mod value;
 
 use std::{

@@ -189,7 +189,7 @@ pub(super) fn hold(
     // Where requests go was decided by the settings at the login.
     if entry.definition.settings(&values) != entry.settings() {
         return Err(Failure {
-            hint: Some(entry.login_command()),
+            hint: Some(format!("{} --from SOURCE", entry.login_command())),
             ..Failure::invalid(ErrorReply {
                 kind: ErrorKind::Failed,
                 message: "its new value belongs to another host or account".to_owned(),

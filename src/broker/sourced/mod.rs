@@ -131,7 +131,13 @@ impl Broker {
         if let Some(held) = state.held.clone() {
             let lately = state.refused.is_some_and(|at| at.elapsed() < REFUSED_PAUSE);
             match (refused, held.freshness()) {
-                (Some(issue), _) if held.injection.issue != Some(issue) || lately => {
+                // The same again: the caller sees that there is no other.
+                (Some(issue), _) if lately && held.injection.issue == Some(issue) => {
+                    return Look::Now(Ok(held));
+                }
+                (Some(issue), Freshness::Fresh | Freshness::Ageing)
+                    if held.injection.issue != Some(issue) =>
+                {
                     return Look::Now(Ok(held));
                 }
                 (None, Freshness::Fresh) => return Look::Now(Ok(held)),
