@@ -21,4 +21,5 @@ mod run;
 mod sources;
 mod sudo;
 mod support;
+mod telemetry;
 mod terminal;

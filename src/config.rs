@@ -18,12 +18,17 @@
 //! host_port = [5432]
 //! expose = ["~/.docker/run/docker.sock"]
 //! hide = ["~/.aws"]
+//!
+//! [telemetry]                      # traces and metrics, to a collector of OpenTelemetry's
+//! endpoint = "http://127.0.0.1:4318"
+//! headers_file = "~/.config/otlp-headers"
 //! ```
 //!
 //! A key that is not known is an error, never ignored: a misspelt `egress` must not leave it open.
 //! Knows nothing of flags; [`run`] joins the two.
 
 pub mod run;
+pub mod telemetry;
 pub mod values;
 
 use std::{
@@ -40,7 +45,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use self::run::RunConfig;
+use self::{run::RunConfig, telemetry::TelemetryConfig};
 use crate::protocol::EnvFrom;
 
 /// What `config.toml` says.
@@ -56,6 +61,8 @@ pub struct Config {
     pub profile: Option<String>,
     /// Settings of `authsome run`.
     pub run: RunConfig,
+    /// Where telemetry goes.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Where the master key is kept.
@@ -138,8 +145,10 @@ impl Config {
                 "policy" => config.ask_seconds = reader.policy(key, value)?,
                 "profile" => config.profile = Some(reader.one(key, value, values::profile_name)?),
                 "run" => config.run = reader.run(key, value)?,
+                "telemetry" => config.telemetry = reader.telemetry(key, value)?,
                 _ => {
-                    let known = &["master_key", "dashboard_port", "policy", "profile", "run"];
+                    let known =
+                        &["master_key", "dashboard_port", "policy", "profile", "run", "telemetry"];
                     return Err(reader.unknown(key, "", known));
                 }
             }

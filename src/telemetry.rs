@@ -2,6 +2,10 @@
 //!
 //! Hosts and paths are the audit log's and not above debug here; secrets are at no level. `run` logs
 //! nothing: the terminal is the agent's.
+//!
+//! What leaves the machine, if the user wants it to, is [`otlp`]'s.
+
+pub mod otlp;
 
 use tracing_subscriber::EnvFilter;
 

@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gate", &["process", "request_path", "scrub"]),
     ("identity", &[]),
     ("provider", &["gate"]),
+    ("telemetry", &[]),
     ("trust", &["interceptor", "paths"]),
     ("interceptor", &["gate", "process", "request_path", "scrub"]),
     (
@@ -40,6 +41,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "provider",
             "scrub",
             "source",
+            "telemetry",
             "vault",
         ],
     ),
@@ -54,6 +56,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "process",
             "protocol",
             "provider",
+            "telemetry",
         ],
     ),
     ("runner", &["daemon", "interceptor", "paths", "protocol", "trust"]),

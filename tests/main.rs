@@ -12,4 +12,5 @@ mod import;
 mod interceptor;
 mod oauth;
 mod providers;
+mod telemetry;
 mod vault;

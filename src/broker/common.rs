@@ -4,14 +4,14 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
 use tokio::sync::broadcast;
 
 use super::{
     Broker, KEYRING_SERVICE, KeyPlace, LiveEvent, LivePolicy, OAuthOptions, asks::Asks,
-    audit_error, load_registry, patiently, user_name,
+    audit_error, load_registry, observed, patiently, user_name,
 };
 use crate::{
     audit::{self, AuditLog, Event},
@@ -19,6 +19,7 @@ use crate::{
     paths::Home,
     protocol::{ErrorKind, ErrorReply, chain},
     provider::Registry,
+    telemetry::otlp::Feed,
     vault::KeySource,
 };
 
@@ -43,6 +44,8 @@ pub struct Common {
     brokers: Mutex<Vec<Weak<Broker>>>,
     /// Events as they happen, for whoever looks on.
     live: broadcast::Sender<Arc<LiveEvent>>,
+    /// Where telemetry is told of them; none: there is no telemetry.
+    telemetry: OnceLock<Feed>,
 }
 
 impl Common {
@@ -72,6 +75,7 @@ impl Common {
             registry: Mutex::new(Arc::new(load_registry(&home.providers()))),
             brokers: Mutex::default(),
             live: broadcast::Sender::new(LIVE_BACKLOG),
+            telemetry: OnceLock::new(),
         }))
     }
 
@@ -151,6 +155,11 @@ impl Common {
         self.live.subscribe()
     }
 
+    /// Tells telemetry of every event from now on. Of several feeds the first is told.
+    pub fn observe(&self, feed: Feed) {
+        self.telemetry.get_or_init(|| feed);
+    }
+
     /// What keeps everything from working as it should, whichever profile is meant.
     #[must_use]
     pub fn problems(&self) -> Vec<ErrorReply> {
@@ -180,6 +189,11 @@ impl Common {
             && let Ok(serde_json::Value::Object(shown)) = serde_json::to_value(&event)
         {
             drop(self.live.send(Arc::new(shown)));
+        }
+        if let Some(feed) = self.telemetry.get()
+            && let Some(happened) = observed::happened(&event)
+        {
+            feed.tell(happened);
         }
         self.audit.append(event)
     }

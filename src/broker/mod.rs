@@ -14,6 +14,7 @@ mod entry;
 mod environment;
 mod identity;
 mod oauth;
+mod observed;
 mod policy;
 mod profiles;
 mod run;

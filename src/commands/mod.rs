@@ -5,6 +5,7 @@
 //! itself.
 
 mod approve;
+mod collector;
 mod completions;
 mod daemon;
 pub mod demo;

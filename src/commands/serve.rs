@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Context, Error};
+use super::{Context, Error, collector};
 use crate::{
     broker::{KeyPlace, asks::DEFAULT_ASK_SECONDS},
     cli::ServeArgs,
@@ -45,6 +45,7 @@ pub fn serve(args: &ServeArgs, context: &Context) -> Result<(), Error> {
         dashboard_port: config.dashboard_port.unwrap_or(DEFAULT_PORT),
         ask_seconds: config.ask_seconds.unwrap_or(DEFAULT_ASK_SECONDS),
         settings,
+        telemetry: Arc::new(move || collector::of(&config.telemetry)),
     })?;
     Ok(())
 }

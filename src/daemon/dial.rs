@@ -34,11 +34,15 @@ impl fmt::Debug for Outbound {
 
 impl Outbound {
     pub(super) fn new(settings: Settings) -> Self {
-        let names = ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
-        let both = names.into_iter().flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()]);
-        let proxy = both.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
-        Self { settings, proxy: proxy.collect(), last: Mutex::new(None) }
+        Self { settings, proxy: own_proxy(), last: Mutex::new(None) }
     }
+}
+
+/// The proxy variables of the daemon's own environment.
+pub(super) fn own_proxy() -> BTreeMap<String, String> {
+    let names = ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+    let both = names.into_iter().flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()]);
+    both.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect()
 }
 
 impl Network for Outbound {

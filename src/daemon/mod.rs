@@ -16,6 +16,7 @@ mod peer;
 mod runs;
 mod server;
 mod session;
+mod telemetry;
 mod wire;
 
 pub use dial::Settings;

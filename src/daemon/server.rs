@@ -36,7 +36,7 @@ use super::{
     hold::{Claim, Claimed, Hold},
     peer,
     runs::Runs,
-    session,
+    session, telemetry,
 };
 use crate::protocol::{ErrorKind, ErrorReply, Status};
 use crate::{
@@ -45,6 +45,7 @@ use crate::{
     interceptor::Workers,
     paths::{self, Home},
     process::Finder,
+    telemetry::otlp::{self, Exporter},
 };
 
 /// How long requests that are under way may take when the daemon is told to stop.
@@ -71,6 +72,8 @@ pub struct ServeOptions {
     pub ask_seconds: u32,
     /// Says how the daemon's own requests leave.
     pub settings: Settings,
+    /// Says where telemetry goes, if anywhere; asked once, when there is a log for what is wrong with it.
+    pub telemetry: Arc<dyn Fn() -> Option<otlp::Options> + Send + Sync>,
 }
 
 impl fmt::Debug for ServeOptions {
@@ -215,6 +218,7 @@ struct Server {
     runtime: Runtime,
     /// Ends the dashboard.
     no_more: Arc<Notify>,
+    telemetry: Option<Exporter>,
     _lock: File,
 }
 
@@ -271,6 +275,8 @@ impl Server {
             },
         )?;
         common.asks().set_limit(options.ask_seconds);
+        let telemetry = (options.telemetry)()
+            .and_then(|to| telemetry::start(to, &options.settings, runtime.handle(), &common));
         let workers =
             Workers::start(worker_count()).map_err(|error| io_error("its workers")(&error))?;
         let finder = Finder::start().map_err(|error| io_error("its workers")(&error))?;
@@ -309,7 +315,7 @@ impl Server {
                 dashboard.serve(for_browsers, no_more.notified()).await;
             }));
         }
-        Ok(Some(Self { shared, listener, signals, home, runtime, no_more, _lock: lock }))
+        Ok(Some(Self { shared, listener, signals, home, runtime, no_more, telemetry, _lock: lock }))
     }
 
     fn run(self) {
@@ -363,6 +369,9 @@ impl Server {
         // Records that wait for it are in the log before that is closed.
         self.shared.finder.stop();
         self.shared.common.close();
+        if let Some(telemetry) = self.telemetry {
+            self.runtime.block_on(telemetry.close());
+        }
         self.runtime.shutdown_timeout(RUNTIME_LIMIT);
         tracing::info!("stopped");
     }

@@ -2,7 +2,8 @@
 //!
 //! A placeholder is worth nothing, but a client that sends one in the clear would send a key the same
 //! way, and is told so. What the agent sends is looked through as it passes; what it gets is not. TLS is
-//! recognised by its first bytes and from then on passed as it is: there is nothing to be seen.
+//! recognised by its first bytes and from then on passed as it is: there is nothing to be seen. Nor is
+//! there where a protocol compresses, as HTTP/2 does its heads.
 
 use std::{io, rc::Rc, sync::Arc};
 

@@ -1,4 +1,5 @@
-//! One request of the daemon's own: to a token endpoint, a metadata document, a revocation endpoint.
+//! One request of the daemon's own: to a token endpoint, a metadata document, a revocation endpoint, a
+//! collector of telemetry.
 //!
 //! Leaves by a [`Dialer`] as an agent's requests do, so the same certificates are demanded and the
 //! same address guard stands. Follows no redirect, reads a bounded answer in bounded time, and keeps
@@ -14,6 +15,10 @@ use http::{
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 
 use super::dialer::{DialError, Dialer, Offer};
 use crate::gate::Target;
@@ -57,35 +62,58 @@ pub async fn fetch(
     dialer: &Dialer,
     request: Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, FetchError> {
-    let target = target(request.uri())
+    let target = target(request.uri(), "https", 443)
         .ok_or_else(|| FetchError::Url(request.uri().host().unwrap_or("this").to_owned()))?;
-    match tokio::time::timeout(LIMIT, exchange(dialer, &target, request)).await {
-        Ok(result) => result,
-        Err(_) => Err(FetchError::Timeout(target)),
-    }
+    let work = async {
+        let secured = dialer.tls(&target, Offer::Http1).await;
+        exchange(secured.map_err(|source| undialled(&target, source))?.stream, &target, request)
+            .await
+    };
+    timeout(LIMIT, work).await.map_err(|_| FetchError::Timeout(target.clone()))?
 }
 
-fn target(uri: &Uri) -> Option<Target> {
-    if uri.scheme_str() != Some("https") {
+/// As [`fetch`], for an URL with `http` too: for what holds no credential of a connection's.
+///
+/// # Errors
+///
+/// See [`FetchError`].
+pub async fn fetch_plainly(
+    dialer: &Dialer,
+    request: Request<Vec<u8>>,
+) -> Result<Response<Vec<u8>>, FetchError> {
+    let Some(target) = target(request.uri(), "http", 80) else {
+        return fetch(dialer, request).await;
+    };
+    let work = async {
+        let leg = dialer.tcp(&target).await.map_err(|source| undialled(&target, source))?;
+        exchange(leg, &target, request).await
+    };
+    timeout(LIMIT, work).await.map_err(|_| FetchError::Timeout(target.clone()))?
+}
+
+fn target(uri: &Uri, scheme: &str, port: u16) -> Option<Target> {
+    if uri.scheme_str() != Some(scheme) {
         return None;
     }
     let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
     let host = host.to_ascii_lowercase().into();
-    Some(Target { host, port: uri.port_u16().unwrap_or(443) })
+    Some(Target { host, port: uri.port_u16().unwrap_or(port) })
 }
 
-async fn exchange(
-    dialer: &Dialer,
+fn undialled(target: &Target, source: DialError) -> FetchError {
+    FetchError::Dial { target: target.clone(), source }
+}
+
+async fn exchange<S>(
+    stream: S,
     target: &Target,
     request: Request<Vec<u8>>,
-) -> Result<Response<Vec<u8>>, FetchError> {
+) -> Result<Response<Vec<u8>>, FetchError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let broken = |_| FetchError::Protocol(target.clone());
-    let secured = dialer
-        .tls(target, Offer::Http1)
-        .await
-        .map_err(|source| FetchError::Dial { target: target.clone(), source })?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(secured.stream)).await.map_err(broken)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let request = origin_form(request, target);
     let answer = async {
         let answer = sender.send_request(request).await.map_err(broken)?;

@@ -50,7 +50,7 @@ use std::{fmt, sync::Arc};
 
 pub use ca::{CA_SUBJECT_HASH, RunCa};
 pub use dialer::{AllowRule, DialConfig, Dialer, ResolveRule, UpstreamProxy};
-pub use fetch::{FetchError, fetch};
+pub use fetch::{FetchError, fetch, fetch_plainly};
 pub use names::NameTable;
 pub use workers::{RunHandle, Workers};
 
