@@ -76,10 +76,13 @@ impl Denial {
     /// Code of a request with a placeholder where it does not belong.
     pub const MISPLACED: &'static str = "placeholder-misplaced";
 
-    /// The placeholder of `connection` in a request to a host that it is not for.
+    /// The placeholder of `connection` in a request that does not get its credential.
     #[must_use]
     pub fn misplaced(connection: &str, target: &Target) -> Self {
-        Self::about_placeholder(connection, format!("does not belong to {}", target.host))
+        Self::about_placeholder(
+            connection,
+            format!("does not belong in this request to {}", target.host),
+        )
     }
 
     /// The placeholder of `connection` at its own host, and not where that takes its credential.

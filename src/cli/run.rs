@@ -16,9 +16,10 @@ const HELP: &str = "\
 The agent gets its own network namespace. Its requests to hosts that a provider claims carry your
 credential; the agent never holds it. The exit code is the agent's own.
 
-Where a provider has several connections, the placeholders of the others are in variables that end
-in their name (GITHUB_TOKEN_WORK); a request gets the connection whose placeholder it holds, else the
-one its header `Authsome-Connection: github/work` names, else that of --connection, else the default.
+Where a provider has several connections, the placeholders of the others are in variables that
+end in their name (GITHUB_TOKEN_WORK). A request gets the connection whose placeholder it holds,
+else the one that its header `Authsome-Connection: github/work` names, else that of --connection,
+else the default.
 
 Each flag is also a key of [run] in $AUTHSOME_HOME/config.toml (connection, env, egress, allow,
 resolve, upstream_ca, host_port, expose, hide); flags extend its lists and replace its values.
