@@ -8,6 +8,7 @@ mod connections;
 mod identity;
 mod import;
 mod machine;
+mod policy;
 mod run;
 pub mod usage;
 
@@ -24,6 +25,9 @@ pub use self::{
     machine::{
         CompletionsArgs, DaemonArgs, DaemonCommand, DaemonLogsArgs, DemoArgs, DoctorArgs, InitArgs,
         LogArgs, LogCommand, ServeArgs, UiArgs, WhoamiArgs,
+    },
+    policy::{
+        PolicyArgs, PolicyCommand, PolicyExplainArgs, PolicyPath, PolicyShowArgs, PolicyTestArgs,
     },
     run::RunArgs,
 };
@@ -130,6 +134,8 @@ pub enum Command {
     Whoami(WhoamiArgs),
     /// Show or verify the audit log
     Log(LogArgs),
+    /// Write, check and explain the policy: which agent may do what
+    Policy(PolicyArgs),
     /// Control the daemon (it starts by itself)
     Daemon(DaemonArgs),
     /// Check that everything works here

@@ -11,6 +11,7 @@ mod fuzz;
 mod import;
 mod interceptor;
 mod oauth;
+mod policy;
 mod providers;
 mod telemetry;
 mod vault;

@@ -3,7 +3,7 @@
 use std::{fmt, process::ExitCode};
 
 use crate::{
-    audit, config, import, output, paths,
+    audit, config, import, output, paths, policy,
     protocol::{ErrorKind, ErrorReply, chain},
 };
 
@@ -109,6 +109,12 @@ impl From<paths::Error> for Error {
 
 impl From<audit::Error> for Error {
     fn from(error: audit::Error) -> Self {
+        Self { hint: error.hint(), ..Self::failed(chain(&error)) }
+    }
+}
+
+impl From<policy::Error> for Error {
+    fn from(error: policy::Error) -> Self {
         Self { hint: error.hint(), ..Self::failed(chain(&error)) }
     }
 }

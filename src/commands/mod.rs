@@ -23,6 +23,7 @@ mod log;
 mod login;
 mod logout;
 mod profile;
+mod policy;
 mod register;
 mod remove;
 mod revoke;
@@ -170,6 +171,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Ui(args) => ui::ui(&args, context),
         Command::Whoami(_) => whoami::whoami(context),
         Command::Log(args) => log::log(&args, context),
+        Command::Policy(args) => policy::policy(&args, context),
         Command::Daemon(args) => match args.command {
             DaemonCommand::Serve(args) => serve::serve(&args, context),
             DaemonCommand::Start => daemon::start(context),

@@ -69,7 +69,7 @@ pub(super) fn running(status: &Status) -> Value {
     value
 }
 
-fn user() -> String {
+pub(super) fn user() -> String {
     let uid = nix::unistd::Uid::current();
     match nix::unistd::User::from_uid(uid) {
         Ok(Some(user)) => user.name,

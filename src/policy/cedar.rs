@@ -24,6 +24,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Statement>, Error> {
         });
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let whole: Arc<str> = text.into();
     let mut from = 0;
     let mut statements = Vec::new();
     // Cedar numbers them: `policy0`, `policy1`, …
@@ -65,6 +66,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Statement>, Error> {
             globs: Vec::new(),
             policy,
             source,
+            file: Some(Arc::clone(&whole)),
             place,
         });
     }
@@ -131,7 +133,7 @@ pub(super) fn validate(statements: &[Statement]) -> Result<Vec<Warning>, Error> 
     let first = result
         .validation_errors()
         .filter_map(|error| places.get(id_of(error.policy_id())).map(|at| (at, error)))
-        .min_by_key(|(at, _)| (at.place.path.clone(), at.place.line));
+        .min_by_key(|(at, error)| (at.place.path.clone(), at.place.line, error.to_string()));
     if let Some((statement, error)) = first {
         return Err(Error::Invalid {
             place: within(statement, offset(error)),
@@ -166,7 +168,10 @@ fn message(text: &str, statement: &Statement) -> String {
     text.strip_prefix(&beginning).unwrap_or(text).to_owned()
 }
 
-/// The place of a byte of a statement's own text.
-fn within(statement: &Statement, _offset: Option<usize>) -> Place {
-    statement.place.clone()
+/// The place that an error of Cedar's is about. A rule's is the rule: nobody has written its Cedar.
+fn within(statement: &Statement, offset: Option<usize>) -> Place {
+    match (&statement.file, offset) {
+        (Some(text), Some(offset)) => Place::of(&statement.place.path, text, offset),
+        _ => statement.place.clone(),
+    }
 }

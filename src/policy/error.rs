@@ -68,8 +68,9 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// The place of a byte of `text`.
-    pub(super) fn of(path: &Path, text: &str, offset: usize) -> Self {
+    /// The place of a byte of `text`, the contents of `path`.
+    #[must_use]
+    pub fn of(path: &Path, text: &str, offset: usize) -> Self {
         let before = text.get(..text.floor_char_boundary(offset)).unwrap_or(text);
         let line = 1 + before.matches('\n').count();
         let column = 1 + before.rsplit('\n').next().map_or(0, |line| line.chars().count());

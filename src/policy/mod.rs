@@ -44,6 +44,7 @@ pub use self::{
     error::{Error, Place, Warning},
     limit::{LimitRule, Quota},
     query::{Decision, Query, Resource, Verdict},
+    schema::agent_id,
     statement::Statement,
 };
 
@@ -94,12 +95,13 @@ impl Policy {
         for file in files {
             let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-            // What editors leave behind.
+            // What editors leave behind; cases to try a policy with are none of its rules.
             let hidden = name.starts_with('.');
             match extension {
                 _ if hidden => {}
                 // Rules come first, so that they are named first.
                 Some("toml") if name == RULES_FILE => parts.insert(0, Part::read(&file)?),
+                _ if name.ends_with(".test.toml") => {}
                 Some("toml") => return Err(Error::NotRead { path: file }),
                 Some("cedar") => parts.push(Part::read(&file)?),
                 _ => {}

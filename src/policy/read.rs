@@ -86,6 +86,7 @@ fn statement(reader: &Reader<'_>, place: Place, table: &DeTable<'_>) -> Result<S
         globs: rule.paths.into_iter().filter(|path| path.native().is_some()).collect(),
         policy,
         source,
+        file: None,
         place,
     })
 }

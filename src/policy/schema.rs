@@ -57,8 +57,9 @@ pub(super) fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
-/// The id of an agent that a rule names: its whole identity, or the name of one of this machine.
-pub(super) fn agent_id(name: &str) -> String {
+/// The id of an agent that somebody names: its whole identity, or the name of one of this machine.
+#[must_use]
+pub fn agent_id(name: &str) -> String {
     if name.contains("://") { name.to_owned() } else { format!("{AGENT_PREFIX}{name}") }
 }
 

@@ -25,6 +25,8 @@ pub struct Statement {
     pub(super) summary: String,
     pub(super) policy: Policy,
     pub(super) source: String,
+    /// The file that Cedar's errors about it count in; none: it was translated.
+    pub(super) file: Option<Arc<str>>,
     pub(super) scope: Scope,
     /// Patterns that its condition looks up by name.
     pub(super) globs: Vec<PathGlob>,

@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use jiff::tz::TimeZone;
 
 use super::*;
@@ -31,7 +33,8 @@ fn host(host: &str) -> Query<'_> {
 fn home(files: &[(&str, &str)]) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        crate::paths::write_private(&home.path().join(name), text.as_bytes()).unwrap();
+        let mut file = fs::File::create(home.path().join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
     }
     home
 }
