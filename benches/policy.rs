@@ -30,8 +30,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn spread() -> String {
     let mut text = String::new();
     for rule in 0..RULES {
-        let verdict = ["allow", "deny", "ask"][rule % 3];
-        let (agent, provider, action) = (rule % 40, rule % 25, ["read", "write"][rule % 2]);
+        let verdict = match rule % 3 {
+            0 => "allow",
+            1 => "deny",
+            _ => "ask",
+        };
+        let (agent, provider) = (rule % 40, rule % 25);
+        let action = if rule % 2 == 0 { "read" } else { "write" };
         add(
             &mut text,
             &format!(
