@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authsome::policy::{Policy, Query, Resource, path::canonical};
+use authsome::{
+    policy::{Policy, Query, Resource},
+    request_path::canonical,
+};
 use jiff::{Timestamp, tz::TimeZone};
 
 /// Decisions that are timed.

@@ -7,8 +7,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
-    policy::{Decision, Policy, Query, Resource, agent_id, path::canonical},
+    policy::{Decision, Policy, Query, Resource, agent_id},
     provider::{Member, Registry, Route, Routes},
+    request_path::canonical,
 };
 
 /// Connections are called so where nobody says otherwise.
