@@ -38,14 +38,14 @@ type Known = Extension<Visitor>;
 /// An error in place of a page.
 #[derive(Debug)]
 pub(super) struct Failure {
-    visitor: Visitor,
+    visitor: Box<Visitor>,
     error: ErrorReply,
 }
 
 impl Failure {
     /// For `map_err`.
     fn of(visitor: &Visitor) -> impl Fn(ErrorReply) -> Self + '_ {
-        |error| Self { visitor: visitor.clone(), error }
+        |error| Self { visitor: Box::new(visitor.clone()), error }
     }
 
     /// There is no such thing.
