@@ -17,7 +17,7 @@ use std::{
 use crate::{
     gate::Denial,
     paths,
-    policy::{self, Policy, RULES_FILE},
+    policy::{self, Policy, RULES_FILE, Verdict},
     protocol::{ErrorKind, ErrorReply, chain},
 };
 
@@ -123,7 +123,18 @@ impl LivePolicy {
     /// [`ErrorKind::Failed`] if the file cannot be read or written, or would not be a policy then.
     pub fn append_rule(&self, rule: &str) -> Result<(), ErrorReply> {
         let seen = lock(&self.shared.seen);
-        append(&self.shared.directory, rule)?;
+        // Without a `policy.toml` Cedar files deny what they do not permit, and with one its default
+        // decides: making the file must not change what it is.
+        append(&self.shared.directory, rule, || {
+            let policy = Policy::load(&self.shared.directory)
+                .map_err(|error| PolicyProblem::new(&error).reply())?;
+            Ok(match policy.default_verdict() {
+                Verdict::Allow => String::new(),
+                default @ (Verdict::Ask | Verdict::Deny) => {
+                    format!("default = \"{}\"", default.as_str())
+                }
+            })
+        })?;
         self.shared.read(seen);
         Ok(())
     }
@@ -251,7 +262,12 @@ impl Seen {
 }
 
 /// Adds a rule at the end of the file: there it changes nothing that a person wrote.
-fn append(directory: &Path, rule: &str) -> Result<(), ErrorReply> {
+/// `beginning` is what the file begins with if it is not there.
+fn append(
+    directory: &Path,
+    rule: &str,
+    beginning: impl FnOnce() -> Result<String, ErrorReply>,
+) -> Result<(), ErrorReply> {
     let failed = |error: &dyn std::error::Error, hint| ErrorReply {
         kind: ErrorKind::Failed,
         message: format!("the rule cannot be added: {}", chain(error)),
@@ -263,7 +279,7 @@ fn append(directory: &Path, rule: &str) -> Result<(), ErrorReply> {
     let file = fs::canonicalize(&named).unwrap_or(named);
     let mut text = match fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => beginning()?,
         Err(error) => return Err(failed(&error, None)),
     };
     let rule = rule.trim();
