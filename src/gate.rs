@@ -21,6 +21,7 @@ use secrecy::SecretString;
 
 use crate::{
     process::Process,
+    request_path::Canonical,
     scrub::{Finder, Scrubber},
 };
 
@@ -117,7 +118,24 @@ pub struct RequestFacts {
     /// The connection's target; the request's authority has been checked against it.
     pub target: Target,
     /// Path without the query, as it will be sent.
-    pub path: String,
+    pub path: Canonical,
+}
+
+/// What a gate says, and the policy by which it says so, if it is by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling<T> {
+    /// What may happen.
+    pub says: T,
+    /// The policy's id, for the audit log.
+    pub policy: Option<Arc<str>>,
+    /// `provider/connection` that was asked about, where what it says does not tell.
+    pub connection: Option<Arc<str>>,
+}
+
+impl<T> From<T> for Ruling<T> {
+    fn from(says: T) -> Self {
+        Self { says, policy: None, connection: None }
+    }
 }
 
 /// What may happen to a request.
@@ -265,6 +283,8 @@ pub struct Record {
     pub decision: Decision,
     /// `provider/connection` whose credential was injected, or whose placeholder was misplaced.
     pub connection: Option<Arc<str>>,
+    /// Id of the policy that decided, where one did.
+    pub policy: Option<Arc<str>>,
     /// Status the agent got.
     pub status: Option<u16>,
     /// Code of the denial or failure, such as `upstream-refused`.
@@ -286,18 +306,23 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Gate: fmt::Debug + Send + Sync + 'static {
     /// What may happen to a connection to `target`. `tls` says whether it began with a ClientHello:
     /// only TLS can be intercepted, and a credential never travels without it.
-    fn admit(&self, target: &Target, tls: bool) -> Admission;
+    fn admit(&self, target: &Target, tls: bool) -> Ruling<Admission>;
 
     /// What may happen to a connection that [`Gate::admit`] said to hold; never [`Admission::Hold`].
     /// Dropped when the agent leaves.
-    fn hold<'a>(&'a self, _target: &'a Target, _tls: bool) -> BoxFuture<'a, Admission> {
+    fn hold<'a>(&'a self, _target: &'a Target, _tls: bool) -> BoxFuture<'a, Ruling<Admission>> {
         // A gate that holds nothing is never asked.
-        Box::pin(std::future::ready(Admission::Hold))
+        Box::pin(std::future::ready(Admission::Hold.into()))
     }
 
-    /// What may happen to a request. Dropped when the agent leaves. `head` is as the agent sent it (the headers authsome itself
-    /// defines included), so that the gate can see which placeholder was used.
-    fn authorize<'a>(&'a self, facts: &'a RequestFacts, head: &'a Parts) -> BoxFuture<'a, Verdict>;
+    /// What may happen to a request. Dropped when the agent leaves. `head` is as the agent sent it, but
+    /// for its path, which is the one of `facts`: with the headers authsome itself defines, so that the
+    /// gate can see which placeholder was used.
+    fn authorize<'a>(
+        &'a self,
+        facts: &'a RequestFacts,
+        head: &'a Parts,
+    ) -> BoxFuture<'a, Ruling<Verdict>>;
 
     /// What to do about the 401 that a request with the credential `used` was answered with.
     fn renew<'a>(

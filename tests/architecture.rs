@@ -39,6 +39,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "policy",
             "protocol",
             "provider",
+            "request_path",
             "scrub",
             "source",
             "telemetry",

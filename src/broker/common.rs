@@ -38,7 +38,7 @@ pub struct Common {
     /// Requests that wait for a person.
     pub(super) asks: Asks,
     /// How much agents may ask for.
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
     registry: Mutex<Arc<Registry>>,
     /// Those that have been opened, so that they learn of definitions that change.
     brokers: Mutex<Vec<Weak<Broker>>>,
@@ -63,15 +63,16 @@ impl Common {
             |error| matches!(error, audit::Error::Held { .. }),
         )
         .map_err(|error| audit_error(&error))?;
+        let limits = Arc::new(Limits::open(&home.limits()));
         Ok(Arc::new(Self {
             home: home.clone(),
             audit,
             key_place,
             user: user_name().into(),
             oauth,
-            policy: LivePolicy::open(home.policy())?,
+            policy: LivePolicy::open(home.policy(), &limits)?,
+            limits,
             asks: Asks::default(),
-            limits: Limits::open(&home.limits()),
             registry: Mutex::new(Arc::new(load_registry(&home.providers()))),
             brokers: Mutex::default(),
             live: broadcast::Sender::new(LIVE_BACKLOG),

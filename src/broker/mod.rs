@@ -35,7 +35,7 @@ pub use self::{
     oauth::{Network, OAuthOptions},
     policy::{Current as CurrentPolicy, LivePolicy, PolicyProblem},
     profiles::{DEFAULT_PROFILE, Profiles},
-    run::{Asked, RunGate},
+    run::RunGate,
     standing::Principal,
 };
 use self::{identity::Identities, oauth::OAuth, snapshot::Snapshot};

@@ -16,8 +16,9 @@ use std::{
 
 use crate::{
     gate::Denial,
+    limits::{self, Limits},
     paths,
-    policy::{self, Policy, RULES_FILE, Verdict},
+    policy::{self, LimitRule, Policy, Quota, RULES_FILE, Verdict},
     protocol::{ErrorKind, ErrorReply, chain},
 };
 
@@ -79,6 +80,8 @@ pub struct LivePolicy {
 #[derive(Debug)]
 struct Shared {
     directory: PathBuf,
+    /// Counts by the limits of whatever was read last.
+    limits: Arc<Limits>,
     current: Mutex<Current>,
     /// What was there when it was read; also taken by who writes.
     seen: Mutex<Seen>,
@@ -92,11 +95,12 @@ impl LivePolicy {
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] if the thread cannot be started.
-    pub fn open(directory: PathBuf) -> Result<Self, ErrorReply> {
+    pub fn open(directory: PathBuf, limits: &Arc<Limits>) -> Result<Self, ErrorReply> {
         // Looked at before it is read: what changes while it is read is another change.
         let seen = Seen::of(&directory);
         let shared = Arc::new(Shared {
-            current: Mutex::new(load(&directory)),
+            current: Mutex::new(load(&directory, limits)),
+            limits: Arc::clone(limits),
             seen: Mutex::new(seen),
             directory,
             ended: Mutex::new(false),
@@ -186,7 +190,7 @@ impl Shared {
     fn read(&self, mut seen: MutexGuard<'_, Seen>) {
         // As in `open`, looked at before it is read.
         *seen = Seen::of(&self.directory);
-        let next = load(&self.directory);
+        let next = load(&self.directory, &self.limits);
         if let Err(problem) = &next
             && lock(&self.current).as_ref().err() != Some(problem)
         {
@@ -196,8 +200,26 @@ impl Shared {
     }
 }
 
-fn load(directory: &Path) -> Current {
-    Policy::load(directory).map(Arc::new).map_err(|error| Arc::new(PolicyProblem::new(&error)))
+fn load(directory: &Path, limits: &Limits) -> Current {
+    let policy = Policy::load(directory).map_err(|error| Arc::new(PolicyProblem::new(&error)))?;
+    limits.set_rules(policy.limits().iter().map(limit));
+    Ok(Arc::new(policy))
+}
+
+/// A limit as it is counted.
+fn limit(rule: &LimitRule) -> limits::Rule {
+    let (requests, bytes) = match rule.quota() {
+        Quota::Requests(number) => (Some(number), None),
+        Quota::Bytes(number) => (None, Some(number)),
+    };
+    let scope = limits::Scope {
+        agents: rule.agents().map(str::to_owned).collect(),
+        providers: rule.providers().map(str::to_owned).collect(),
+        connections: rule.connections().map(str::to_owned).collect(),
+        hosts: rule.hosts().map(str::to_owned).collect(),
+        seconds: rule.per().as_secs(),
+    };
+    limits::Rule { id: Arc::clone(rule.id()), scope, requests, bytes }
 }
 
 /// What a directory looks like from outside.

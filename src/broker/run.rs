@@ -1,7 +1,10 @@
 //! The gate of one run: which connection, if any, a request gets.
 
 mod ask;
+mod denial;
+mod judge;
 mod limits;
+mod way;
 
 use std::{
     borrow::Cow,
@@ -17,7 +20,12 @@ use std::{
 use http::{Method, request::Parts};
 use jiff::Timestamp;
 
-pub use self::ask::Asked;
+use self::ask::Asked;
+pub(super) use self::denial::not_connected;
+use self::{
+    denial::{ambiguous, login_needed, refused},
+    way::Way,
+};
 use super::{
     Broker, Notice,
     choice::Choice,
@@ -31,7 +39,7 @@ use crate::{
     audit::{self, Event},
     gate::{
         Admission, BoxFuture, Decision, Denial, Gate, Injection, Record, RecordKind, Renewal,
-        RequestFacts, Target, Verdict,
+        RequestFacts, Ruling, Target, Verdict,
     },
     interceptor::{AllowRule, placed},
     protocol::{ErrorKind, ErrorReply, HostPort, OpenRun, RunOpened, chain},
@@ -110,11 +118,6 @@ impl RunGate {
         self.standing.principal()
     }
 
-    /// Is the run's agent still who it was?
-    fn verified(&self) -> Result<(), Denial> {
-        self.standing.check(&self.broker, SystemTime::now())
-    }
-
     /// Notes that the run has ended.
     pub fn close(&self) {
         self.broker.common.asks.run_ended(&self.run);
@@ -134,36 +137,38 @@ impl RunGate {
         }
     }
 
-    /// The connection a request is for, or the verdict where there is none.
-    fn decide(&self, facts: &RequestFacts, head: &Parts) -> Result<Arc<Entry>, Verdict> {
-        if let Err(error) = self.broker.common.audit.healthy() {
-            return Err(Verdict::Deny(Denial {
-                code: "audit-unavailable",
-                reason: format!("the request cannot be put on record: {error}"),
-                hint: error.hint(),
-                status: 503,
-            }));
-        }
+    /// Nothing may happen that cannot be put on record.
+    fn recordable(&self) -> Result<(), Denial> {
+        self.broker.common.audit.healthy().map_err(|error| Denial {
+            code: "audit-unavailable",
+            reason: format!("the request cannot be put on record: {error}"),
+            hint: error.hint(),
+            status: 503,
+        })
+    }
+
+    /// Where a request goes, or the verdict where there is no such place.
+    fn way(&self, facts: &RequestFacts, head: &Parts) -> Result<Way, Verdict> {
+        let path = facts.path.as_str();
         let snapshot = self.broker.snapshot();
         let placed = placed::owners(head, snapshot.placeholders());
         if facts.method == Method::POST && snapshot.has_token_endpoint(&facts.target.host) {
-            let owners = snapshot.token_endpoint(&facts.target.host, &facts.path);
+            let owners = snapshot.token_endpoint(&facts.target.host, path);
             let strange = |name: &&Arc<str>| owners.iter().all(|entry| entry.full_name != **name);
             if let Some(connection) = placed.iter().find(strange).filter(|_| !owners.is_empty()) {
                 return Err(Verdict::Misplaced(Arc::clone(connection)));
             }
             if let Some(exchange) = Exchange::new(owners) {
-                return Err(Verdict::Exchange(Arc::new(exchange)));
+                return Ok(Way::Exchange(Arc::new(exchange)));
             }
         }
-        let (provider, connections) = match snapshot.routes().route(&facts.target.host, &facts.path)
-        {
+        let (provider, connections) = match snapshot.routes().route(&facts.target.host, path) {
             Route::Provider(claim) => {
                 (claim.definition.name.as_str(), claim.connections.as_slice())
             }
             Route::Ambiguous(names) => match self.chosen_among(&names) {
                 Some(name) => {
-                    let (host, path) = (&facts.target.host, &facts.path);
+                    let host = &facts.target.host;
                     // Its connections to another instance have no business here.
                     let claim = snapshot.routes().claim_of(name, host, path);
                     (name, claim.map_or(&[][..], |claim| claim.connections.as_slice()))
@@ -171,16 +176,16 @@ impl RunGate {
                 None => return Err(Verdict::Deny(ambiguous(&facts.target, &names))),
             },
             Route::None => {
-                let began_with = self.began_with.route(&facts.target.host, &facts.path);
-                return Err(if let Route::Provider(claim) = began_with {
-                    Verdict::Deny(not_connected(&claim.definition.name, None))
+                let began_with = self.began_with.route(&facts.target.host, path);
+                return if let Route::Provider(claim) = began_with {
+                    Err(Verdict::Deny(not_connected(&claim.definition.name, None)))
                 } else if let Some(connection) = placed.into_iter().next() {
-                    Verdict::Misplaced(connection)
+                    Err(Verdict::Misplaced(connection))
                 } else if self.egress.permits(&facts.target) {
-                    Verdict::Forward
+                    Ok(Way::Forward)
                 } else {
-                    Verdict::Deny(refused(&facts.target))
-                });
+                    Err(Verdict::Deny(refused(&facts.target)))
+                };
             }
         };
         Choice {
@@ -191,7 +196,12 @@ impl RunGate {
             run: self.connections.get(provider).map(String::as_str),
         }
         .make(head, &placed)
-        .cloned()
+        .map(|entry| Way::Inject(Arc::clone(entry)))
+    }
+
+    /// Can a connection be used as it is, or has its credential to be got or renewed first?
+    fn is_ready(&self, entry: &Entry) -> bool {
+        !entry.is_sourced() && entry.grant().is_none()
     }
 
     /// The verdict that a connection means, at once unless its token has to be renewed first.
@@ -259,52 +269,8 @@ fn inject(entry: &Entry) -> Verdict {
     }
 }
 
-fn login_needed(entry: &Entry, reason: &str) -> Denial {
-    Denial {
-        code: "login-needed",
-        reason: format!("{} needs a new login: {reason}", entry.full_name),
-        hint: Some(entry.login_command()),
-        status: 401,
-    }
-}
-
 fn allow_rules(rules: &[HostPort]) -> Vec<AllowRule> {
     rules.iter().map(|rule| AllowRule { host: rule.host.clone(), port: rule.port }).collect()
-}
-
-pub(super) fn not_connected(provider: &str, connection: Option<&str>) -> Denial {
-    let (name, flag) = connection.map_or_else(
-        || (provider.to_owned(), String::new()),
-        |name| (format!("{provider}/{name}"), format!(" --connection {name}")),
-    );
-    Denial {
-        code: "login-needed",
-        reason: format!("{name} is not connected"),
-        hint: Some(format!("authsome login {provider}{flag}")),
-        status: 401,
-    }
-}
-
-fn ambiguous(target: &Target, names: &[&str]) -> Denial {
-    Denial {
-        code: "ambiguous-provider",
-        reason: format!("{} is claimed by {} alike", target.host, names.join(" and ")),
-        hint: names.first().map(|name| {
-            format!("authsome run --connection {name}=default -- …, or log out of one of them")
-        }),
-        status: 403,
-    }
-}
-
-fn refused(target: &Target) -> Denial {
-    Denial {
-        code: "egress-refused",
-        reason: format!(
-            "{target} is not a connected provider's host, and this run reaches no others"
-        ),
-        hint: Some(format!("authsome run --allow {target} -- …")),
-        status: 403,
-    }
 }
 
 /// The usual ones without a copy.
@@ -319,9 +285,9 @@ fn method_name(method: Method) -> Cow<'static, str> {
 }
 
 impl Gate for RunGate {
-    fn admit(&self, target: &Target, tls: bool) -> Admission {
+    fn admit(&self, target: &Target, tls: bool) -> Ruling<Admission> {
         if let Err(denial) = self.verified() {
-            return Admission::Refuse(denial);
+            return Admission::Refuse(denial).into();
         }
         let snapshot = self.broker.snapshot();
         let claimed = || {
@@ -330,23 +296,23 @@ impl Gate for RunGate {
                 || self.began_with.claims(&target.host)
         };
         if tls && target.port == HTTPS && claimed() {
-            Admission::Intercept
-        } else if self.egress.permits(target) {
-            Admission::Splice
+            Admission::Intercept.into()
         } else {
-            Admission::Refuse(refused(target))
+            self.passage(target)
         }
     }
 
-    fn authorize<'a>(&'a self, facts: &'a RequestFacts, head: &'a Parts) -> BoxFuture<'a, Verdict> {
+    fn hold<'a>(&'a self, target: &'a Target, _: bool) -> BoxFuture<'a, Ruling<Admission>> {
+        Box::pin(self.held(target))
+    }
+
+    fn authorize<'a>(
+        &'a self,
+        facts: &'a RequestFacts,
+        head: &'a Parts,
+    ) -> BoxFuture<'a, Ruling<Verdict>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        if let Err(denial) = self.verified() {
-            return now(Verdict::Deny(denial));
-        }
-        match self.decide(facts, head) {
-            Ok(entry) => self.verdict(entry),
-            Err(verdict) => now(verdict),
-        }
+        self.ruling(facts, head)
     }
 
     fn renew<'a>(&'a self, _: &'a RequestFacts, used: &'a Injection) -> BoxFuture<'a, Renewal> {
@@ -388,6 +354,10 @@ impl Gate for RunGate {
             Decision::Answer => "answer",
             Decision::Deny => "deny",
         };
+        if record.decision != Decision::Deny {
+            let bytes = record.bytes_sent.saturating_add(record.bytes_received);
+            self.spent(&record.target, record.connection.as_ref(), bytes);
+        }
         let (process, executable) =
             record.process.map(|process| (process.pid, process.executable)).unzip();
         self.note(Event {
@@ -399,6 +369,7 @@ impl Gate for RunGate {
             port: Some(record.target.port),
             path: record.path.map(Into::into),
             decision: Some(decision.into()),
+            policy: record.policy,
             status: record.status,
             error: record.error.map(Into::into),
             bytes_sent: Some(record.bytes_sent),

@@ -26,7 +26,7 @@ use super::{
     workers::Context,
 };
 use crate::{
-    gate::{Admission, RecordKind, Target},
+    gate::{Admission, RecordKind, Ruling, Target},
     process::Caller,
 };
 
@@ -136,14 +136,16 @@ async fn route(context: Rc<Context>, run: Arc<Run>, mut arrival: Arrival, wanted
                     let target = Target { host, port: wanted.port() };
                     tls(context, run, arrival, target, *accepted, raw).await;
                 }
-                None => alert(&run, arrival, unnamed(wanted), NO_NAME).await,
+                None => alert(&run, arrival, unnamed(wanted), NO_NAME.into()).await,
             }
         }
         Opening::Opaque(raw) => opaque(&run, arrival, wanted, named, raw).await,
         Opening::Malformed => {
-            alert(&run, arrival, best_name(wanted, named), NOT_TLS).await;
+            alert(&run, arrival, best_name(wanted, named), NOT_TLS.into()).await;
         }
-        Opening::Nothing => refused(&run, &arrival.caller, best_name(wanted, named), SILENT).await,
+        Opening::Nothing => {
+            refused(&run, &arrival.caller, best_name(wanted, named), SILENT.into()).await;
+        }
     }
 }
 
@@ -155,15 +157,24 @@ async fn tls(
     accepted: Accepted,
     raw: BytesMut,
 ) {
-    match admission(&run, &arrival.stream, &target, true).await {
-        Some(Admission::Intercept) => {
+    let Some(Ruling { says, policy, connection }) =
+        admission(&run, &arrival.stream, &target, true).await
+    else {
+        return refused(&run, &arrival.caller, target, LEFT.into()).await;
+    };
+    match says {
+        Admission::Intercept => {
             drop(raw);
             Box::pin(serve::intercept(context, run, arrival, target, accepted)).await;
         }
-        Some(Admission::Splice) => splice(&run, arrival, target, raw).await,
-        Some(Admission::Refuse(denial)) => alert(&run, arrival, target, denial.code).await,
-        Some(Admission::Hold) => alert(&run, arrival, target, UNDECIDED).await,
-        None => refused(&run, &arrival.caller, target, LEFT).await,
+        Admission::Splice => {
+            let entry = spliced(&run, &arrival.caller, &target, policy);
+            splice(&run, entry, arrival.stream, target, raw).await;
+        }
+        Admission::Refuse(denial) => {
+            alert(&run, arrival, target, Ruling { says: denial.code, policy, connection }).await;
+        }
+        Admission::Hold => alert(&run, arrival, target, UNDECIDED.into()).await,
     }
 }
 
@@ -176,38 +187,58 @@ async fn opaque(
     raw: BytesMut,
 ) {
     let Some(host) = named.or_else(|| literal(wanted)) else {
-        return refused(run, &arrival.caller, unnamed(wanted), NO_NAME).await;
+        return refused(run, &arrival.caller, unnamed(wanted), NO_NAME.into()).await;
     };
     let target = Target { host, port: wanted.port() };
-    match admission(run, &arrival.stream, &target, false).await {
-        Some(Admission::Splice) => match run.gate.placeholders() {
-            Some(finder) => clear::splice(run, arrival, target, raw, &finder).await,
-            None => splice(run, arrival, target, raw).await,
-        },
-        Some(Admission::Refuse(denial)) => {
-            refused(run, &arrival.caller, target, denial.code).await;
+    let Some(Ruling { says, policy, connection }) =
+        admission(run, &arrival.stream, &target, false).await
+    else {
+        return refused(run, &arrival.caller, target, LEFT.into()).await;
+    };
+    let code = match says {
+        Admission::Splice => {
+            let entry = spliced(run, &arrival.caller, &target, policy);
+            return match run.gate.placeholders() {
+                Some(finder) => {
+                    clear::splice(run, entry, arrival.stream, target, raw, &finder).await;
+                }
+                None => splice(run, entry, arrival.stream, target, raw).await,
+            };
         }
-        Some(Admission::Intercept) => refused(run, &arrival.caller, target, CLEARTEXT).await,
-        Some(Admission::Hold) => refused(run, &arrival.caller, target, UNDECIDED).await,
-        None => refused(run, &arrival.caller, target, LEFT).await,
-    }
+        Admission::Refuse(denial) => denial.code,
+        Admission::Intercept => CLEARTEXT,
+        Admission::Hold => UNDECIDED,
+    };
+    refused(run, &arrival.caller, target, Ruling { says: code, policy, connection }).await;
 }
 
 /// What the gate says, however long it takes; `None`: the agent has left meanwhile.
-async fn admission(run: &Run, stream: &TcpStream, target: &Target, tls: bool) -> Option<Admission> {
-    match run.gate.admit(target, tls) {
-        Admission::Hold => tokio::select! {
-            biased;
-            said = run.gate.hold(target, tls) => Some(said),
-            () = presence::gone(stream) => None,
-        },
-        said @ (Admission::Intercept | Admission::Splice | Admission::Refuse(_)) => Some(said),
+async fn admission(
+    run: &Run,
+    stream: &TcpStream,
+    target: &Target,
+    tls: bool,
+) -> Option<Ruling<Admission>> {
+    let ruling = run.gate.admit(target, tls);
+    if ruling.says != Admission::Hold {
+        return Some(ruling);
+    }
+    tokio::select! {
+        biased;
+        ruling = run.gate.hold(target, tls) => Some(ruling),
+        () = presence::gone(stream) => None,
     }
 }
 
-async fn splice(run: &Run, arrival: Arrival, target: Target, raw: BytesMut) {
-    let entry = Entry::new(&run.gate, &arrival.caller, RecordKind::Splice, target.clone());
-    relay(entry, arrival.stream, run.dialer.tcp(&target).await, raw).await;
+/// The record of a connection that is passed on, by this policy.
+fn spliced(run: &Run, caller: &Caller, target: &Target, policy: Option<Arc<str>>) -> Entry {
+    let mut entry = Entry::new(&run.gate, caller, RecordKind::Splice, target.clone());
+    entry.edit(|record| record.policy = policy);
+    entry
+}
+
+async fn splice(run: &Run, entry: Entry, stream: TcpStream, target: Target, raw: BytesMut) {
+    relay(entry, stream, run.dialer.tcp(&target).await, raw).await;
 }
 
 /// A port of the machine's own that the user has opened by number: what listens there is theirs, and
@@ -242,17 +273,18 @@ async fn relay(
 }
 
 /// Refuses in TLS' own words, so that the agent does not try again.
-async fn alert(run: &Run, mut arrival: Arrival, target: Target, code: &'static str) {
-    refused(run, &arrival.caller, target, code).await;
+async fn alert(run: &Run, mut arrival: Arrival, target: Target, why: Ruling<&'static str>) {
+    refused(run, &arrival.caller, target, why).await;
     if let Err(error) = arrival.stream.write_all(&ACCESS_DENIED).await {
         tracing::debug!(%error, "the agent left before it was refused");
     }
 }
 
 /// Notes a refusal, before the agent learns of it.
-async fn refused(run: &Run, caller: &Caller, target: Target, code: &'static str) {
+async fn refused(run: &Run, caller: &Caller, target: Target, why: Ruling<&'static str>) {
     let mut entry = Entry::new(&run.gate, caller, RecordKind::Connection, target);
-    entry.denied(code);
+    entry.denied(why.says);
+    entry.edit(|record| record.policy = why.policy);
     entry.caller_known().await;
 }
 

@@ -9,18 +9,20 @@ use std::{io, rc::Rc, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
+    net::TcpStream,
+};
 
 use super::{
     Run,
-    accept::Arrival,
     linger::Linger,
     problem::Problem,
     record::{Entry, Tally},
     tunnel::{BUFFER, Counted},
 };
 use crate::{
-    gate::{Decision, Denial, RecordKind, Target},
+    gate::{Decision, Denial, Target},
     scrub::{FindStream, Finder},
 };
 
@@ -45,12 +47,12 @@ impl From<io::Error> for Stop {
 /// Passes a connection on, `first` before anything else, until a placeholder is found in it.
 pub(super) async fn splice(
     run: &Run,
-    mut arrival: Arrival,
+    mut entry: Entry,
+    mut stream: TcpStream,
     target: Target,
     first: BytesMut,
     finder: &Arc<Finder>,
 ) {
-    let mut entry = Entry::new(&run.gate, &arrival.caller, RecordKind::Splice, target.clone());
     let upstream = match run.dialer.tcp(&target).await {
         Ok(upstream) => upstream,
         Err(error) => {
@@ -59,7 +61,7 @@ pub(super) async fn splice(
         }
     };
     let mut watch = Watch { finder: finder.stream(), speaks_http: false };
-    match relay(&mut arrival.stream, upstream, first.freeze(), &mut watch, &entry.tally()).await {
+    match relay(&mut stream, upstream, first.freeze(), &mut watch, &entry.tally()).await {
         Ok(()) => entry.complete(),
         Err(Stop::Io(error)) => {
             tracing::debug!(%error, "a spliced connection broke");
@@ -76,7 +78,7 @@ pub(super) async fn splice(
                 entry.answered(StatusCode::FORBIDDEN);
                 let answer = http1(Problem::denied(denial));
                 entry.tally().add_received(answer.len());
-                let mut agent = Linger::new(arrival.stream);
+                let mut agent = Linger::new(stream);
                 let told = agent.write_all(&answer).await;
                 if let Err(error) = told.and(agent.shutdown().await) {
                     tracing::debug!(%error, "the agent left before it was refused");

@@ -79,6 +79,7 @@ impl Entry {
             path: None,
             decision,
             connection: None,
+            policy: None,
             status: None,
             error: Some(CUT_SHORT),
             bytes_sent: 0,

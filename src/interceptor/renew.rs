@@ -13,7 +13,10 @@ use super::{
     serve::Site,
     upstream::{Recording, RequestBody, UpstreamBody},
 };
-use crate::gate::{Injection, Renewal, RequestFacts};
+use crate::{
+    gate::{Injection, Renewal, RequestFacts},
+    request_path::canonical,
+};
 
 /// What it takes to send a request again.
 #[derive(Debug)]
@@ -36,11 +39,9 @@ impl Spare {
         answer: Response<UpstreamBody>,
         used: Injection,
     ) -> Result<(Response<UpstreamBody>, Injection), Problem> {
-        let facts = RequestFacts {
-            method: self.head.method.clone(),
-            target: site.target().clone(),
-            path: self.head.uri.path().to_owned(),
-        };
+        let Ok(path) = canonical(self.head.uri.path()) else { return Ok((answer, used)) };
+        let (method, target) = (self.head.method.clone(), site.target().clone());
+        let facts = RequestFacts { method, target, path };
         let injection = match site.run.gate.renew(&facts, &used).await {
             Renewal::Keep => return Ok((answer, used)),
             Renewal::Deny(denial) => return Err(Problem::denied(denial)),

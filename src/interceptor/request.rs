@@ -6,7 +6,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Method, Request, Response, StatusCode, Uri, request::Parts, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use super::{
@@ -20,8 +20,12 @@ use super::{
     upgrade::{self, Wanted},
     upstream::{Failure, RequestBody},
 };
-use crate::gate::{
-    BoxFuture, Decision, Denial, Injection, RecordKind, RequestFacts, TokenExchange, Verdict,
+use crate::{
+    gate::{
+        BoxFuture, Decision, Denial, Injection, RecordKind, RequestFacts, Ruling, Target,
+        TokenExchange, Verdict,
+    },
+    request_path::{Canonical, canonical},
 };
 
 /// Answers one request.
@@ -30,7 +34,7 @@ pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Re
         Entry::new(&site.run.gate, &site.caller, RecordKind::Request, site.target().clone());
     let agent = hyper::upgrade::on(&mut request);
     let (mut parts, body) = request.into_parts();
-    let injection = match authorize(&site, &parts, &mut entry).await {
+    let injection = match authorize(&site, &mut parts, &mut entry).await {
         Ok(Passage::Plain) => None,
         Ok(Passage::With(injection)) => Some(injection),
         Ok(Passage::Exchange(exchange)) => {
@@ -122,32 +126,23 @@ pub(super) fn problem(site: &Site, failure: &Failure) -> Problem {
 }
 
 /// Asks the gate. The problem, if there is one, is the agent's answer.
-async fn authorize(site: &Site, parts: &Parts, entry: &mut Entry) -> Result<Passage, Problem> {
+async fn authorize(site: &Site, parts: &mut Parts, entry: &mut Entry) -> Result<Passage, Problem> {
     let target = site.target();
-    let path = parts.uri.path().to_owned();
-    let facts = RequestFacts { method: parts.method.clone(), target: target.clone(), path };
-    let verdict = match authority::check(parts, target) {
-        Ok(()) if parts.method == Method::CONNECT => Err(Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "no-tunnel",
-            "CONNECT is not forwarded",
-        )),
-        Ok(()) => unless_gone(site, site.run.gate.authorize(&facts, parts))
-            .await
-            .ok_or_else(Problem::left),
-        Err(Wrong::Malformed) => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "bad-authority",
-            "the request does not name exactly one host",
-        )),
-        Err(Wrong::Misdirected) => Err(Problem::misdirected(target)),
-    };
-    let RequestFacts { method, path, .. } = facts;
     entry.edit(|record| {
-        record.method = Some(method);
-        record.path = Some(path);
+        record.method = Some(parts.method.clone());
+        record.path = Some(parts.uri.path().to_owned());
     });
-    match verdict? {
+    check(parts, target)?;
+    let path = normalise(parts)?;
+    entry.edit(|record| record.path = Some(path.as_str().to_owned()));
+    let facts = RequestFacts { method: parts.method.clone(), target: target.clone(), path };
+    let ruling = unless_gone(site, site.run.gate.authorize(&facts, parts)).await;
+    let Ruling { says, policy, connection } = ruling.ok_or_else(Problem::left)?;
+    entry.edit(|record| {
+        record.policy = policy;
+        record.connection = connection;
+    });
+    match says {
         Verdict::Deny(denial) => Err(Problem::denied(denial)),
         Verdict::Misplaced(connection) => {
             let denial = Denial::misplaced(&connection, target);
@@ -161,8 +156,46 @@ async fn authorize(site: &Site, parts: &Parts, entry: &mut Entry) -> Result<Pass
     }
 }
 
+/// Is it a request for the target, and for it alone?
+fn check(parts: &Parts, target: &Target) -> Result<(), Problem> {
+    match authority::check(parts, target) {
+        Ok(()) if parts.method == Method::CONNECT => Err(Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "no-tunnel",
+            "CONNECT is not forwarded",
+        )),
+        Ok(()) => Ok(()),
+        Err(Wrong::Malformed) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad-authority",
+            "the request does not name exactly one host",
+        )),
+        Err(Wrong::Misdirected) => Err(Problem::misdirected(target)),
+    }
+}
+
+/// Gives the request's path its one form: what is decided about is what is sent.
+fn normalise(parts: &mut Parts) -> Result<Canonical, Problem> {
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-path", detail);
+    let path = canonical(parts.uri.path()).map_err(|error| bad(error.to_string()))?;
+    if path.as_str() != parts.uri.path() {
+        parts.uri = with_path(&parts.uri, path.as_str()).map_err(|error| bad(error.to_string()))?;
+    }
+    Ok(path)
+}
+
+fn with_path(uri: &Uri, path: &str) -> Result<Uri, http::Error> {
+    let mut uri_parts = uri.clone().into_parts();
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    uri_parts.path_and_query = Some(PathAndQuery::from_maybe_shared(text)?);
+    Ok(Uri::from_parts(uri_parts)?)
+}
+
 /// Waits for the gate as long as there is somebody to answer. A verdict usually is there at once.
-async fn unless_gone(site: &Site, verdict: BoxFuture<'_, Verdict>) -> Option<Verdict> {
+async fn unless_gone<T>(site: &Site, verdict: BoxFuture<'_, T>) -> Option<T> {
     tokio::select! {
         biased;
         verdict = verdict => Some(verdict),

@@ -3,12 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    error::Place,
-    glob::{self, Glob},
-    query::{Query, Resource},
-    schema,
-};
+use super::{error::Place, glob::Glob};
 
 /// How much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,18 +59,24 @@ impl LimitRule {
         self.reason.as_deref()
     }
 
-    /// Does it count this one?
-    #[must_use]
-    pub fn applies(&self, query: &Query<'_>) -> bool {
-        let connected = match query.resource {
-            Resource::Connection { provider, connection } => {
-                glob::any(&self.providers, provider) && glob::any(&self.connections, connection)
-            }
-            Resource::Host => self.providers.is_empty() && self.connections.is_empty(),
-        };
-        connected
-            && glob::any(&self.hosts, query.host)
-            && glob::any(&self.agents, schema::agent_name(query.agent))
+    /// Agents it names, as patterns; none: all.
+    pub fn agents(&self) -> impl Iterator<Item = &str> {
+        self.agents.iter().map(Glob::as_str)
+    }
+
+    /// Providers it names, as patterns; none: all, and hosts without one.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.iter().map(Glob::as_str)
+    }
+
+    /// Connections it names, as patterns; none: all.
+    pub fn connections(&self) -> impl Iterator<Item = &str> {
+        self.connections.iter().map(Glob::as_str)
+    }
+
+    /// Hosts it names, as patterns; none: all.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().map(Glob::as_str)
     }
 
     /// For people, in one line.

@@ -150,6 +150,12 @@ impl Policy {
         Ok(Self { default, limits, warnings, engine: Engine::new(statements)? })
     }
 
+    /// Does it allow everything, whatever is asked?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.default == Verdict::Allow && self.statements().is_empty()
+    }
+
     /// Decides about one request, with the path as it stands in the query.
     #[must_use]
     pub fn decide(&self, query: &Query<'_>) -> Decision {

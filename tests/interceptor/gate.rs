@@ -8,7 +8,7 @@ use std::{
 use authsome::{
     gate::{
         Admission, BoxFuture, Change, Denial, Gate, Injection, Record, Renewal, RequestFacts,
-        Target, TokenExchange, Verdict,
+        Ruling, Target, TokenExchange, Verdict,
     },
     scrub::{Finder, Scrubber},
 };
@@ -99,8 +99,8 @@ impl FakeGate {
 }
 
 impl Gate for FakeGate {
-    fn admit(&self, _target: &Target, _tls: bool) -> Admission {
-        match self.say {
+    fn admit(&self, _target: &Target, _tls: bool) -> Ruling<Admission> {
+        let says = match self.say {
             Say::Splice => Admission::Splice,
             Say::Refuse => Admission::Refuse(denial("test-denied", 403)),
             Say::HoldConnection => Admission::Hold,
@@ -112,14 +112,15 @@ impl Gate for FakeGate {
             | Say::Exchange
             | Say::Forward
             | Say::Deny => Admission::Intercept,
-        }
+        };
+        says.into()
     }
 
-    fn hold<'a>(&'a self, _target: &'a Target, _tls: bool) -> BoxFuture<'a, Admission> {
+    fn hold<'a>(&'a self, _target: &'a Target, _tls: bool) -> BoxFuture<'a, Ruling<Admission>> {
         Box::pin(async move {
             let _held = Arc::clone(&self.held);
             self.go.notified().await;
-            Admission::Splice
+            Admission::Splice.into()
         })
     }
 
@@ -127,12 +128,12 @@ impl Gate for FakeGate {
         &'a self,
         facts: &'a RequestFacts,
         _head: &'a Parts,
-    ) -> BoxFuture<'a, Verdict> {
-        if self.say == Say::Hold && facts.path == "/held" {
+    ) -> BoxFuture<'a, Ruling<Verdict>> {
+        if self.say == Say::Hold && facts.path.as_str() == "/held" {
             return Box::pin(async move {
                 let _held = Arc::clone(&self.held);
                 self.go.notified().await;
-                Verdict::Inject(injection(SECRET, None))
+                Verdict::Inject(injection(SECRET, None)).into()
             });
         }
         let verdict = match self.say {
@@ -146,11 +147,11 @@ impl Gate for FakeGate {
                 Verdict::Forward
             }
         };
-        Box::pin(std::future::ready(verdict))
+        Box::pin(std::future::ready(verdict.into()))
     }
 
     fn renew<'a>(&'a self, facts: &'a RequestFacts, used: &'a Injection) -> BoxFuture<'a, Renewal> {
-        let asked = format!("{} {} {:?}", facts.method, facts.path, used.issue);
+        let asked = format!("{} {} {:?}", facts.method, facts.path.as_str(), used.issue);
         self.renewals.lock().unwrap().push(asked);
         let Say::Renew(refused) = self.say else {
             return Box::pin(std::future::ready(Renewal::Keep));

@@ -1,5 +1,9 @@
 use super::*;
 
+fn limits(home: &tempfile::TempDir) -> Arc<Limits> {
+    Arc::new(Limits::open(&home.path().join("limits.json")))
+}
+
 fn live(text: Option<&str>) -> (tempfile::TempDir, LivePolicy) {
     let home = tempfile::tempdir().unwrap();
     let directory = home.path().join("policy");
@@ -7,7 +11,7 @@ fn live(text: Option<&str>) -> (tempfile::TempDir, LivePolicy) {
     if let Some(text) = text {
         paths::write_private(&directory.join(RULES_FILE), text.as_bytes()).unwrap();
     }
-    let live = LivePolicy::open(directory).unwrap();
+    let live = LivePolicy::open(directory, &limits(&home)).unwrap();
     (home, live)
 }
 
@@ -67,7 +71,7 @@ fn a_directory_that_cannot_be_read_denies() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("policy");
     paths::write_private(&file, b"").unwrap();
-    assert!(LivePolicy::open(file).unwrap().current().is_err());
+    assert!(LivePolicy::open(file, &limits(&home)).unwrap().current().is_err());
 }
 
 #[test]

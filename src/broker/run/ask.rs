@@ -10,15 +10,15 @@ use crate::{
 
 /// What a policy said when it did not decide itself.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub(super) struct Asked {
     /// `provider/connection` whose credential is at stake.
-    pub connection: Option<Arc<str>>,
+    pub(super) connection: Option<Arc<str>>,
     /// Id of the policy.
-    pub policy: Option<Arc<str>>,
+    pub(super) policy: Option<Arc<str>>,
     /// Why it asks.
-    pub reason: Option<Arc<str>>,
+    pub(super) reason: Option<Arc<str>>,
     /// How long to wait; none: as long as usual.
-    pub limit: Option<Duration>,
+    pub(super) limit: Option<Duration>,
 }
 
 impl RunGate {
@@ -29,16 +29,16 @@ impl RunGate {
     ///
     /// # Errors
     /// The denial, unless it may pass.
-    pub async fn ask(&self, facts: &RequestFacts, asked: Asked) -> Result<(), Denial> {
+    pub(super) async fn ask(&self, facts: &RequestFacts, asked: Asked) -> Result<(), Denial> {
         let method = facts.method.as_str();
-        self.put(method, &facts.target, &facts.path, asked).await
+        self.put(method, &facts.target, facts.path.as_str(), asked).await
     }
 
     /// The same about a connection that would be passed through unread.
     ///
     /// # Errors
     /// The denial, unless it may pass.
-    pub async fn ask_to_connect(&self, target: &Target, asked: Asked) -> Result<(), Denial> {
+    pub(super) async fn ask_to_connect(&self, target: &Target, asked: Asked) -> Result<(), Denial> {
         self.put(CONNECT, target, "", asked).await
     }
 

@@ -7,29 +7,35 @@ use std::{
 
 use super::RunGate;
 use crate::{
-    gate::{Denial, Target, Verdict},
+    gate::{Denial, Target},
     limits::{Cause, Exceeded, Limits, Subject},
     protocol::chain,
 };
 
+/// Why a request may not go out now.
+pub(super) struct Over {
+    pub(super) denial: Denial,
+    /// When it may be tried again, if it may.
+    pub(super) again: Option<Duration>,
+    /// The limit.
+    pub(super) rule: Arc<str>,
+}
+
 impl RunGate {
     /// Counts one request to `target`, by `connection` if it carries a credential.
-    ///
-    /// # Errors
-    /// The verdict, if it may not go out now.
-    pub fn within_limits(
+    pub(super) fn within_limits(
         &self,
         target: &Target,
         connection: Option<&Arc<str>>,
-    ) -> Result<(), Verdict> {
+    ) -> Result<(), Over> {
         let limits = &self.broker.common.limits;
         limits
             .admit(self.subject(target, connection), SystemTime::now())
-            .map_err(|exceeded| verdict(&exceeded, limits))
+            .map_err(|exceeded| over(&exceeded, limits))
     }
 
     /// Counts the bytes of a request that has ended.
-    pub fn spent(&self, target: &Target, connection: Option<&Arc<str>>, bytes: u64) {
+    pub(super) fn spent(&self, target: &Target, connection: Option<&Arc<str>>, bytes: u64) {
         let subject = self.subject(target, connection);
         self.broker.common.limits.spent(subject, bytes, SystemTime::now());
     }
@@ -39,31 +45,33 @@ impl RunGate {
     }
 }
 
-fn verdict(exceeded: &Exceeded, limits: &Limits) -> Verdict {
+fn over(exceeded: &Exceeded, limits: &Limits) -> Over {
     let rule = &exceeded.rule;
-    let denial = |code, reason, hint, status| Denial { code, reason, hint, status };
-    match exceeded.cause {
+    let (code, reason, again) = match exceeded.cause {
         Cause::Rate(wait) => {
             let reason = format!("{rule} allows no more requests now, again in {}", words(wait));
-            Verdict::Later(denial("rate-limited", reason, None, 429), wait)
+            ("rate-limited", reason, wait)
         }
         Cause::Budget(wait) => {
             let reason =
                 format!("the budget of {rule} is spent; the next begins in {}", words(wait));
-            Verdict::Later(denial("budget-spent", reason, None, 429), wait)
+            ("budget-spent", reason, wait)
         }
         Cause::Crowded => {
             let reason = format!("more agents and connections than {rule} can count");
-            Verdict::Later(denial("rate-limited", reason, None, 429), Duration::from_secs(60))
+            ("rate-limited", reason, Duration::from_secs(60))
         }
         Cause::Unknown => {
             let problem = limits.problem();
             let why = problem.as_ref().map(|error| chain(&**error)).unwrap_or_default();
             let hint = problem.and_then(|error| error.hint());
             let reason = format!("what is left of the budget of {rule} is not known: {why}");
-            Verdict::Deny(denial("budget-unknown", reason, hint, 503))
+            let denial = Denial { code: "budget-unknown", reason, hint, status: 503 };
+            return Over { denial, again: None, rule: Arc::clone(rule) };
         }
-    }
+    };
+    let denial = Denial { code, reason, hint: None, status: 429 };
+    Over { denial, again: Some(again), rule: Arc::clone(rule) }
 }
 
 /// A wait for people, rounded up.
@@ -89,14 +97,13 @@ mod tests {
     fn a_rate_and_a_budget_are_told_apart() {
         let place = tempfile::tempdir().unwrap();
         let limits = Limits::open(&place.path().join("limits.json"));
-        let told = |cause| verdict(&Exceeded { rule: "r".into(), cause }, &limits);
-        let wait = Duration::from_secs(3);
-        let later = |verdict, code: &str| {
-            matches!(verdict, Verdict::Later(denial, after)
-                if denial.code == code && denial.status == 429 && after == wait)
+        let told = |cause| {
+            let Over { denial, again, .. } = over(&Exceeded { rule: "r".into(), cause }, &limits);
+            (denial.code, denial.status, again)
         };
-        assert!(later(told(Cause::Rate(wait)), "rate-limited"));
-        assert!(later(told(Cause::Budget(wait)), "budget-spent"));
-        assert!(matches!(told(Cause::Unknown), Verdict::Deny(denial) if denial.status == 503));
+        let wait = Duration::from_secs(3);
+        assert_eq!(told(Cause::Rate(wait)), ("rate-limited", 429, Some(wait)));
+        assert_eq!(told(Cause::Budget(wait)), ("budget-spent", 429, Some(wait)));
+        assert_eq!(told(Cause::Unknown), ("budget-unknown", 503, None));
     }
 }

@@ -15,19 +15,23 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
 use super::*;
-use crate::gate::{Admission, BoxFuture, Record, RequestFacts, Target, Verdict};
+use crate::gate::{Admission, BoxFuture, Record, RequestFacts, Ruling, Target, Verdict};
 
 /// Remembers the names it is told.
 #[derive(Debug, Default)]
 struct Names(Mutex<Vec<(String, SocketAddr)>>);
 
 impl Gate for Names {
-    fn admit(&self, _: &Target, _: bool) -> Admission {
-        Admission::Splice
+    fn admit(&self, _: &Target, _: bool) -> Ruling<Admission> {
+        Admission::Splice.into()
     }
 
-    fn authorize<'a>(&'a self, _: &'a RequestFacts, _: &'a Parts) -> BoxFuture<'a, Verdict> {
-        Box::pin(async { Verdict::Forward })
+    fn authorize<'a>(
+        &'a self,
+        _: &'a RequestFacts,
+        _: &'a Parts,
+    ) -> BoxFuture<'a, Ruling<Verdict>> {
+        Box::pin(async { Verdict::Forward.into() })
     }
 
     fn record(&self, _: Record) {}
