@@ -7,6 +7,7 @@ mod approve;
 mod connections;
 mod identity;
 mod import;
+mod log;
 mod machine;
 mod policy;
 mod run;
@@ -22,9 +23,10 @@ pub use self::{
     },
     identity::{IdentityArgs, IdentityCommand, ProfileArgs, ProfileCommand},
     import::ImportArgs,
+    log::{FilterArgs, LogArgs, LogCommand},
     machine::{
         CompletionsArgs, DaemonArgs, DaemonCommand, DaemonLogsArgs, DemoArgs, DoctorArgs, InitArgs,
-        LogArgs, LogCommand, ServeArgs, UiArgs, WhoamiArgs,
+        ServeArgs, UiArgs, WhoamiArgs,
     },
     policy::{
         PolicyArgs, PolicyCommand, PolicyExplainArgs, PolicyPath, PolicyShowArgs, PolicyTestArgs,

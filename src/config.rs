@@ -8,6 +8,11 @@
 //! [policy]
 //! ask_seconds = 120                # how long a request waits for a person
 //!
+//! [audit]
+//! max_size = "64MB"                # of one file
+//! keep = 16                        # full files, or "all"
+//! when_unwritable = "deny"         # or "allow"
+//!
 //! [run]                            # each key is a flag of `authsome run`
 //! connection = { github = "work" }
 //! env = { HOME_TOKEN = "github/home" }
@@ -27,6 +32,7 @@
 //! A key that is not known is an error, never ignored: a misspelt `egress` must not leave it open.
 //! Knows nothing of flags; [`run`] joins the two.
 
+mod audit;
 pub mod run;
 pub mod telemetry;
 pub mod values;
@@ -59,6 +65,8 @@ pub struct Config {
     pub ask_seconds: Option<u32>,
     /// Profile where none is named; none: not said.
     pub profile: Option<String>,
+    /// How the audit log is kept.
+    pub audit: crate::audit::Settings,
     /// Settings of `authsome run`.
     pub run: RunConfig,
     /// Where telemetry goes.
@@ -144,11 +152,19 @@ impl Config {
                 "dashboard_port" => config.dashboard_port = Some(reader.one(key, value, any_port)?),
                 "policy" => config.ask_seconds = reader.policy(key, value)?,
                 "profile" => config.profile = Some(reader.one(key, value, values::profile_name)?),
+                "audit" => config.audit = reader.audit(key, value)?,
                 "run" => config.run = reader.run(key, value)?,
                 "telemetry" => config.telemetry = reader.telemetry(key, value)?,
                 _ => {
-                    let known =
-                        &["master_key", "dashboard_port", "policy", "profile", "run", "telemetry"];
+                    let known = &[
+                        "master_key",
+                        "dashboard_port",
+                        "policy",
+                        "profile",
+                        "audit",
+                        "run",
+                        "telemetry",
+                    ];
                     return Err(reader.unknown(key, "", known));
                 }
             }

@@ -71,6 +71,7 @@ const OPENERS: &[&str] = &[
     "src/auth/refusal.rs",
     "src/auth/request.rs",
     "src/auth/revocation.rs",
+    "src/broker/audit_key.rs",
     "src/broker/connections.rs",
     "src/broker/entry.rs",
     "src/broker/identity.rs",

@@ -1,57 +1,33 @@
 //! The audit log against tampering, crashes, many writers and full disks.
 
+mod cli;
+mod files;
+mod signed;
+mod support;
+mod tampered;
+
 use std::{
     fs,
     io::Write,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use authsome::{
-    audit::{AuditLog, Error, Event, Kind, read},
+    audit::{AuditLog, Error, Options, Settings, WhenUnwritable, read},
     paths,
 };
 
+use self::support::{event, first_problem, lines, log, rewrite};
 use crate::child;
-
-fn event(n: usize) -> Event {
-    let mut event = Event::new(Kind::Request);
-    event.run = Some("0123456789abcdef".into());
-    event.host = Some("api.example.com".into());
-    event.path = Some(format!("/items/{n}").into());
-    event.status = Some(200);
-    event
-}
-
-/// A log of `count` lines, in a directory that goes with the first of the pair.
-fn log(count: usize) -> (tempfile::TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("audit.log");
-    let log = AuditLog::open(&path).unwrap();
-    (0..count).for_each(|n| log.append(event(n)).unwrap());
-    drop(log);
-    (dir, path)
-}
-
-fn lines(path: &Path) -> Vec<String> {
-    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
-}
-
-fn rewrite(path: &Path, lines: &[String]) {
-    paths::write_private(path, (lines.join("\n") + "\n").as_bytes()).unwrap();
-}
-
-fn first_problem(path: &Path) -> Option<u64> {
-    read::verify(path).unwrap().first_problem.map(|problem| problem.line)
-}
 
 #[test]
 fn an_untouched_log_holds_over_several_openings() {
     let (_dir, path) = log(10);
     for _ in 0..3 {
-        let log = AuditLog::open(&path).unwrap();
+        let log = AuditLog::open(&path, Options::default()).unwrap();
         log.append(event(0)).unwrap();
     }
     let report = read::verify(&path).unwrap();
@@ -59,115 +35,18 @@ fn an_untouched_log_holds_over_several_openings() {
 }
 
 #[test]
-fn a_changed_byte_is_found_at_its_line() {
-    let (_dir, path) = log(10);
-    let mut all = lines(&path);
-    all[4] = all[4].replace("\"status\":200", "\"status\":201");
-    rewrite(&path, &all);
-    assert_eq!(first_problem(&path), Some(5));
-}
-
-#[test]
-fn a_deleted_line_is_found_where_it_was() {
-    let (_dir, path) = log(10);
-    let mut all = lines(&path);
-    all.remove(4);
-    rewrite(&path, &all);
-    assert_eq!(first_problem(&path), Some(5));
-    all.remove(0);
-    rewrite(&path, &all);
-    assert_eq!(first_problem(&path), Some(1));
-}
-
-#[test]
-fn swapped_lines_are_found() {
-    let (_dir, path) = log(10);
-    let mut all = lines(&path);
-    all.swap(4, 6);
-    rewrite(&path, &all);
-    assert_eq!(first_problem(&path), Some(5));
-}
-
-#[test]
-fn an_inserted_line_is_found() {
-    let (_dir, path) = log(10);
-    let mut all = lines(&path);
-    all.insert(4, all[3].clone());
-    rewrite(&path, &all);
-    assert_eq!(first_problem(&path), Some(5));
-    all[4] = "{}".to_owned();
-    rewrite(&path, &all);
-    assert_eq!(first_problem(&path), Some(5));
-}
-
-#[test]
-fn a_line_cut_in_the_middle_of_the_log_is_found() {
-    let (_dir, path) = log(10);
-    let mut all = lines(&path);
-    all[4].truncate(50);
-    rewrite(&path, &all);
-    assert_eq!(first_problem(&path), Some(5));
-}
-
-#[test]
-fn lines_cut_off_the_end_show_in_the_head_only() {
-    let (_dir, path) = log(10);
-    let head = read::verify(&path).unwrap().head;
-    let all = lines(&path);
-    rewrite(&path, &all[..8]);
-    let report = read::verify(&path).unwrap();
-    assert_eq!(report.first_problem, None);
-    assert_ne!(report.head, head);
-}
-
-#[test]
-fn a_line_torn_by_a_crash_is_kept_noted_and_accepted() {
-    let (_dir, path) = log(10);
-    let bytes = fs::read(&path).unwrap();
-    let torn = bytes.len() - 60;
-    paths::write_private(&path, &bytes[..torn]).unwrap();
-    assert!(read::verify(&path).unwrap().unended);
-    AuditLog::open(&path).unwrap().append(event(1)).unwrap();
-    assert!(fs::read(&path).unwrap().starts_with(&bytes[..torn]), "append-only");
-    let report = read::verify(&path).unwrap();
-    assert_eq!((report.records, report.recovered, report.first_problem), (11, 1, None));
-}
-
-#[test]
-fn a_changed_remnant_of_a_crash_is_found() {
-    let (_dir, path) = log(10);
-    let bytes = fs::read(&path).unwrap();
-    paths::write_private(&path, &bytes[..bytes.len() - 60]).unwrap();
-    drop(AuditLog::open(&path).unwrap());
-    let mut all = lines(&path);
-    all[9] = all[9].replace("items", "other");
-    rewrite(&path, &all);
-    assert_eq!(first_problem(&path), Some(10));
-}
-
-#[test]
-fn a_changed_last_line_is_not_taken_for_a_crash() {
-    let (_dir, path) = log(10);
-    let mut all = lines(&path);
-    all[9] = all[9].replace("items", "other");
-    rewrite(&path, &all);
-    AuditLog::open(&path).unwrap().append(event(1)).unwrap();
-    assert_eq!(first_problem(&path), Some(10));
-}
-
-#[test]
 fn a_file_that_is_no_log_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.log");
     paths::write_private(&path, b"hello\nworld\n").unwrap();
-    assert!(matches!(AuditLog::open(&path), Err(Error::Damaged { .. })));
+    assert!(matches!(AuditLog::open(&path, Options::default()), Err(Error::Damaged { .. })));
     assert_eq!(fs::read(&path).unwrap(), b"hello\nworld\n");
 }
 
 #[test]
 fn many_threads_make_one_chain_with_every_event() {
     let (_dir, path) = log(0);
-    let log = Arc::new(AuditLog::open(&path).unwrap());
+    let log = Arc::new(AuditLog::open(&path, Options::default()).unwrap());
     let threads: Vec<_> = (0..8)
         .map(|thread| {
             let log = Arc::clone(&log);
@@ -191,7 +70,7 @@ fn many_threads_make_one_chain_with_every_event() {
 fn control_characters_cannot_begin_a_line_or_reach_a_terminal() {
     let (_dir, path) = log(0);
     let evil = "/a\r\n{\"v\":1}\u{1b}[2J\u{9b}\u{7f}\u{202e}é\0";
-    let log = AuditLog::open(&path).unwrap();
+    let log = AuditLog::open(&path, Options::default()).unwrap();
     let mut sent = event(0);
     sent.path = Some(evil.into());
     log.append(sent).unwrap();
@@ -220,7 +99,7 @@ fn following_gives_new_lines_only_and_survives_truncation() {
     let mut follow = read::follow(&path).unwrap();
     assert!(follow.poll().unwrap().is_empty());
     {
-        let log = AuditLog::open(&path).unwrap();
+        let log = AuditLog::open(&path, Options::default()).unwrap();
         log.append(event(6)).unwrap();
     }
     assert_eq!(follow.next().unwrap().unwrap().seq, 6);
@@ -247,7 +126,7 @@ fn following_waits_for_the_end_of_a_line() {
 
 fn writer_on_a_full_disk(dir: &Path) {
     let path = dir.join("audit.log");
-    let log = AuditLog::open(&path).unwrap();
+    let log = AuditLog::open(&path, Options::default()).unwrap();
     log.append(event(0)).unwrap();
     log.flush().unwrap();
     let filler = child::fill(dir);
@@ -255,23 +134,71 @@ fn writer_on_a_full_disk(dir: &Path) {
         log.append(event(n)).unwrap();
     }
     assert!(matches!(log.flush(), Err(Error::Write { .. })));
-    assert!(log.healthy().is_err());
+    let error = log.healthy().unwrap_err();
+    assert!(error.hint().unwrap().contains("audit.log"));
+    let refused = (500..20_000).find_map(|n| log.append(event(n)).err().map(|error| (n, error)));
+    let (taken, error) = refused.unwrap();
+    assert!(matches!(error, Error::Write { .. }));
     fs::remove_file(filler).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while log.healthy().is_err() {
-        assert!(Instant::now() < deadline);
-        thread::yield_now();
-    }
+    wait_until(|| log.healthy().is_ok());
     log.flush().unwrap();
     let report = read::verify(&path).unwrap();
-    assert_eq!((report.records, report.first_problem), (500, None));
+    assert_eq!((report.records, report.lost, report.first_problem), (taken as u64, 0, None));
 }
 
 #[test]
-fn a_full_disk_loses_no_event() {
+fn a_full_disk_refuses_what_it_cannot_take_and_loses_nothing_it_took() {
     if let Some(dir) = child::dir() {
         return writer_on_a_full_disk(&dir);
     }
     let dir = tempfile::tempdir().unwrap();
-    child::run_on_small_disk("audit::a_full_disk_loses_no_event", dir.path(), "1m");
+    child::run_on_small_disk(
+        "audit::a_full_disk_refuses_what_it_cannot_take_and_loses_nothing_it_took",
+        dir.path(),
+        "8m",
+    );
+}
+
+fn writer_that_may_lose(dir: &Path) {
+    let path = dir.join("audit.log");
+    let settings = Settings { when_unwritable: WhenUnwritable::Allow, ..Settings::default() };
+    let options = Options { settings, ..Options::default() };
+    let log = AuditLog::open(&path, options).unwrap();
+    let filler = child::fill(dir);
+    for n in 0..20_000 {
+        log.append(event(n)).unwrap();
+    }
+    log.healthy().unwrap();
+    let condition = log.condition();
+    assert!(condition.failure.is_some());
+    let lost = condition.lost;
+    assert!(lost > 0);
+    fs::remove_file(filler).unwrap();
+    wait_until(|| log.condition().failure.is_none());
+    log.flush().unwrap();
+    let report = read::verify(&path).unwrap();
+    assert_eq!((report.lost, report.first_problem), (lost, None));
+    // What was taken, and the line that counts the rest.
+    assert_eq!(report.records, 20_000 - lost + 1);
+}
+
+#[test]
+fn a_full_disk_that_may_lose_events_has_their_number_on_record() {
+    if let Some(dir) = child::dir() {
+        return writer_that_may_lose(&dir);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    child::run_on_small_disk(
+        "audit::a_full_disk_that_may_lose_events_has_their_number_on_record",
+        dir.path(),
+        "16m",
+    );
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline);
+        thread::yield_now();
+    }
 }

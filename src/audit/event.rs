@@ -33,6 +33,35 @@ pub enum Kind {
     Log,
 }
 
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Request,
+        Self::Splice,
+        Self::Connection,
+        Self::Vault,
+        Self::Run,
+        Self::Ask,
+        Self::Daemon,
+        Self::Log,
+    ];
+
+    /// As a line spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Splice => "splice",
+            Self::Connection => "connection",
+            Self::Vault => "vault",
+            Self::Run => "run",
+            Self::Ask => "ask",
+            Self::Daemon => "daemon",
+            Self::Log => "log",
+        }
+    }
+}
+
 /// One thing that happened. Make one with [`Event::new`] and fill in what there is; nothing is
 /// formatted before the writing thread has it.
 ///
@@ -85,7 +114,7 @@ pub struct Event {
     /// Path without the query: what follows a `?` is never written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Cow<'static, str>>,
-    /// `forward`, `inject`, `splice` or `deny`.
+    /// `forward`, `inject`, `splice`, `answer` or `deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Cow<'static, str>>,
     /// Id of the policy that decided, where one did.
@@ -109,6 +138,15 @@ pub struct Event {
     /// What a crash left behind, in a `recovered` line of the log about itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub torn: Option<Torn>,
+    /// How many events were lost while the log could not be written, in a `lost` line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
+    /// Which lines went with the oldest files, in a `deleted` line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Box<Deleted>>,
+    /// The signature that ends a file, in a `sealed` line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Box<Checkpoint>>,
     /// Members that were longer than the log keeps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<Cow<'static, str>>,
@@ -121,6 +159,26 @@ pub struct Torn {
     pub bytes: u64,
     /// SHA-256 of them, hexadecimal.
     pub sha256: String,
+}
+
+/// The oldest files of the log, which its owner did not want to keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// Number of the last line that went.
+    pub through: u64,
+    /// Its hash: the `prev` of what is the first line now.
+    pub hash: String,
+    /// How many files.
+    pub files: u64,
+}
+
+/// A signature over the line before (see [`super`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Ed25519 public key, hexadecimal.
+    pub key: String,
+    /// Ed25519 signature, hexadecimal.
+    pub signature: String,
 }
 
 impl Event {
@@ -151,8 +209,16 @@ impl Event {
             bytes_received: None,
             duration_ms: None,
             torn: None,
+            lost: None,
+            deleted: None,
+            checkpoint: None,
             cut: Vec::new(),
         }
+    }
+
+    /// Something that happened to the log itself.
+    pub(super) fn of_log(operation: &'static str) -> Self {
+        Self { operation: Some(operation.into()), ..Self::new(Kind::Log) }
     }
 
     /// Shortens what is too long and drops a query.
@@ -217,18 +283,23 @@ pub struct Entry {
 }
 
 /// RFC 3339, UTC, milliseconds.
-mod rfc3339 {
+pub(super) mod rfc3339 {
     use std::time::SystemTime;
 
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer, de, ser};
 
-    pub(super) fn serialize<S: Serializer>(time: &SystemTime, s: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::audit) fn serialize<S: Serializer>(
+        time: &SystemTime,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
         let time = Timestamp::try_from(*time).map_err(ser::Error::custom)?;
         s.collect_str(&format_args!("{time:.3}"))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<SystemTime, D::Error> {
+    pub(in crate::audit) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<SystemTime, D::Error> {
         let text = String::deserialize(d)?;
         text.parse::<Timestamp>().map(SystemTime::from).map_err(de::Error::custom)
     }
@@ -237,6 +308,13 @@ mod rfc3339 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_are_spelt_as_lines_spell_them() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
 
     #[test]
     fn a_query_is_never_kept() {

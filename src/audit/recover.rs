@@ -3,7 +3,7 @@
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 use super::{
-    Event, Kind, Torn,
+    Event, Torn,
     chain::{Head, Link, digest},
 };
 
@@ -23,14 +23,14 @@ pub(super) enum End {
     Damaged,
 }
 
-/// Looks at the end of the log.
+/// Looks at the end of a file of the log, whose first line follows `before`.
 ///
 /// A last line that has the form of one but not the hash it claims is not a remnant: somebody changed
 /// it. The chain goes on from its claim, and `verify` points at it.
-pub(super) fn end(file: &File) -> io::Result<End> {
+pub(super) fn end(file: &File, before: &Head) -> io::Result<End> {
     let length = file.metadata()?.len();
     if length == 0 {
-        return Ok(End::Whole(Head::default()));
+        return Ok(End::Whole(before.clone()));
     }
     let start = length.saturating_sub(TAIL_MAX);
     let mut tail = vec![0; usize::try_from(length - start).unwrap_or_default()];
@@ -39,13 +39,13 @@ pub(super) fn end(file: &File) -> io::Result<End> {
     // Back from the end, to the last line that is one.
     let mut end = tail.len();
     loop {
-        let before = tail.get(..end).unwrap_or_default();
-        let begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let line = before.get(begin..).unwrap_or_default();
+        let lines = tail.get(..end).unwrap_or_default();
+        let begin = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let line = lines.get(begin..).unwrap_or_default();
         // Cut by the window, not by a crash.
         let whole = begin > 0 || start == 0;
         if let Some(link) = Link::parse(line).filter(|_| whole) {
-            let head = Head { seq: link.seq, hash: link.hash };
+            let head = link.head();
             return Ok(match tail.get(end..).unwrap_or_default() {
                 [] => End::Unended(head),
                 b"\n" => End::Whole(head),
@@ -55,7 +55,7 @@ pub(super) fn end(file: &File) -> io::Result<End> {
         if begin == 0 {
             // Not even the first line was finished, or the file is none of ours.
             return Ok(if start == 0 && !tail.contains(&b'\n') {
-                torn(Head::default(), &tail)
+                torn(before.clone(), &tail)
             } else {
                 End::Damaged
             });
@@ -65,8 +65,7 @@ pub(super) fn end(file: &File) -> io::Result<End> {
 }
 
 fn torn(head: Head, rest: &[u8]) -> End {
-    let mut event = Event::new(Kind::Log);
-    event.operation = Some("recovered".into());
+    let mut event = Event::of_log("recovered");
     event.torn = Some(Torn { bytes: rest.len() as u64, sha256: digest(rest) });
     End::Torn(head, Box::new(event))
 }
@@ -76,7 +75,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::audit::chain;
+    use crate::audit::{Kind, chain};
 
     fn log(lines: usize) -> (Vec<u8>, Head) {
         let (mut head, mut buffer) = (Head::default(), Vec::new());
@@ -89,7 +88,7 @@ mod tests {
     fn end_of(bytes: &[u8]) -> End {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        end(&file).unwrap()
+        end(&file, &Head::default()).unwrap()
     }
 
     #[test]
@@ -102,7 +101,7 @@ mod tests {
         let (two, _) = log(2);
         let first = two.iter().position(|byte| *byte == b'\n').unwrap() + 1;
         let link = Link::parse(&two[..first - 1]).unwrap();
-        let before = Head { seq: 1, hash: link.hash };
+        let before = link.head();
         for cut in first + 1..two.len() - 1 {
             let End::Torn(head, event) = end_of(&two[..cut]) else { panic!("cut at {cut}") };
             assert_eq!(head, before);
@@ -128,6 +127,15 @@ mod tests {
         let (mut bytes, head) = log(1);
         bytes.extend_from_slice(b"{\"v\":1,\n{\"v\"");
         assert!(matches!(end_of(&bytes), End::Torn(found, _) if found == head));
+    }
+
+    #[test]
+    fn a_file_that_follows_another_goes_on_from_its_end() {
+        let before = Head { seq: 7, hash: "7".repeat(64) };
+        let mut file = tempfile::tempfile().unwrap();
+        assert_eq!(end(&file, &before).unwrap(), End::Whole(before.clone()));
+        file.write_all(b"{\"v\":1").unwrap();
+        assert!(matches!(end(&file, &before).unwrap(), End::Torn(head, _) if head == before));
     }
 
     #[test]

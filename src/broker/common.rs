@@ -10,14 +10,14 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Broker, KEYRING_SERVICE, KeyPlace, LiveEvent, LivePolicy, OAuthOptions, asks::Asks,
-    audit_error, load_registry, observed, patiently, user_name,
+    Broker, DEFAULT_PROFILE, KEYRING_SERVICE, KeyPlace, LiveEvent, LivePolicy, OAuthOptions,
+    asks::Asks, load_registry, observed, open_vault, record::Record, user_name,
 };
 use crate::{
-    audit::{self, AuditLog, Event},
+    audit::{self, Event},
     limits::Limits,
     paths::Home,
-    protocol::{ErrorKind, ErrorReply, chain},
+    protocol::{ErrorKind, ErrorReply, audit::AuditView},
     provider::Registry,
     telemetry::otlp::Feed,
     vault::KeySource,
@@ -30,7 +30,7 @@ const LIVE_BACKLOG: usize = 256;
 #[derive(Debug)]
 pub struct Common {
     pub(super) home: Home,
-    pub(super) audit: AuditLog,
+    pub(super) audit: Record,
     pub(super) key_place: KeyPlace,
     pub(super) user: Arc<str>,
     pub(super) oauth: OAuthOptions,
@@ -49,20 +49,19 @@ pub struct Common {
 }
 
 impl Common {
-    /// Opens the audit log of a home and reads the definitions.
+    /// Opens the audit log of a home, and the default profile's vault, which has the key that signs it;
+    /// reads the definitions. If that vault cannot be opened, then this is a problem, not an error.
     ///
     /// # Errors
     /// The audit log's, as the commands show them.
     pub fn open(
         home: &Home,
         key_place: KeyPlace,
+        audit: audit::Settings,
         oauth: OAuthOptions,
     ) -> Result<Arc<Self>, ErrorReply> {
-        let audit = patiently(
-            || AuditLog::open(&home.audit_log()),
-            |error| matches!(error, audit::Error::Held { .. }),
-        )
-        .map_err(|error| audit_error(&error))?;
+        let vault = open_vault(home, &key_source(home, key_place), DEFAULT_PROFILE);
+        let audit = Record::open(home, audit, vault)?;
         let limits = Arc::new(Limits::open(&home.limits()));
         Ok(Arc::new(Self {
             home: home.clone(),
@@ -83,9 +82,7 @@ impl Common {
     /// Writes what is still to be written. Called once, when the daemon has drained.
     pub fn close(&self) {
         self.limits.close();
-        if let Err(error) = self.audit.flush() {
-            tracing::error!(error = chain(&error), "the audit log is not complete");
-        }
+        self.audit.close();
     }
 
     /// Where the master key is.
@@ -138,6 +135,12 @@ impl Common {
         brokers.push(Arc::downgrade(broker));
     }
 
+    /// How the audit log is, and the key that verifies it.
+    #[must_use]
+    pub fn audit(&self) -> AuditView {
+        self.audit.view()
+    }
+
     /// The requests that wait for a person.
     #[must_use]
     pub fn asks(&self) -> &Asks {
@@ -164,10 +167,7 @@ impl Common {
     /// What keeps everything from working as it should, whichever profile is meant.
     #[must_use]
     pub fn problems(&self) -> Vec<ErrorReply> {
-        let mut problems = Vec::new();
-        if let Err(error) = self.audit.healthy() {
-            problems.push(audit_error(&error));
-        }
+        let mut problems = self.audit.problems();
         if let Err(problem) = self.policy.current() {
             problems.push(problem.reply());
         }
@@ -201,12 +201,16 @@ impl Common {
 
     /// Where the key is that opens the vault of every profile.
     pub(super) fn key_source(&self) -> KeySource {
-        match self.key_place {
-            KeyPlace::File => KeySource::File(self.home.master_key()),
-            KeyPlace::Keyring => KeySource::Keyring {
-                service: KEYRING_SERVICE.to_owned(),
-                user: self.home.root().display().to_string(),
-            },
-        }
+        key_source(&self.home, self.key_place)
+    }
+}
+
+fn key_source(home: &Home, place: KeyPlace) -> KeySource {
+    match place {
+        KeyPlace::File => KeySource::File(home.master_key()),
+        KeyPlace::Keyring => KeySource::Keyring {
+            service: KEYRING_SERVICE.to_owned(),
+            user: home.root().display().to_string(),
+        },
     }
 }

@@ -6,6 +6,7 @@
 //! disk nor vault.
 
 pub mod asks;
+mod audit_key;
 mod choice;
 mod common;
 mod connections;
@@ -17,6 +18,7 @@ mod oauth;
 mod observed;
 mod policy;
 mod profiles;
+mod record;
 mod run;
 mod snapshot;
 mod sourced;
@@ -41,10 +43,10 @@ pub use self::{
 use self::{identity::Identities, oauth::OAuth, snapshot::Snapshot};
 use crate::{
     audit::{self, Event},
-    paths,
+    paths::{self, Home},
     protocol::{ErrorKind, ErrorReply, VaultReport, asks::AskView, chain},
     provider::Registry,
-    vault::{self, SledVault},
+    vault::{self, KeySource, SledVault},
 };
 
 /// How long a daemon that was killed may still hold its files, and how often we look.
@@ -87,7 +89,7 @@ pub trait Notice: std::fmt::Debug + Send + Sync {
 pub struct Broker {
     common: Arc<Common>,
     profile: Arc<str>,
-    vault: SledVault,
+    vault: Arc<SledVault>,
     /// Serialises changes; requests read `snapshot` only.
     changing: Mutex<()>,
     snapshot: Mutex<Arc<Snapshot>>,
@@ -105,16 +107,12 @@ impl Broker {
     /// # Errors
     /// The vault's, as the commands show them; a name that is none.
     pub fn open(common: &Arc<Common>, profile: &str) -> Result<Arc<Self>, ErrorReply> {
-        let directory = common.home.vault(profile).map_err(|error| path_error(&error))?;
-        let source = common.key_source();
-        let others = profiles::vaults(&common.home);
-        let vault = patiently(
-            || vault::open(&directory, &source, &others),
-            |error| matches!(error, vault::Error::Held { .. }),
-        )
-        .map_err(|error| vault_error(&error))?;
+        let vault = match common.audit.vault() {
+            Some(vault) if profile == DEFAULT_PROFILE => Arc::clone(vault),
+            _ => Arc::new(open_vault(&common.home, &common.key_source(), profile)?),
+        };
         let registry = common.definitions();
-        let snapshot = Snapshot::read(&vault, &registry).map_err(|error| vault_error(&error))?;
+        let snapshot = Snapshot::read(&*vault, &registry).map_err(|error| vault_error(&error))?;
         let broker = Arc::new(Self {
             common: Arc::clone(common),
             profile: profile.into(),
@@ -215,7 +213,7 @@ impl Broker {
     fn refresh(&self, _changing: &MutexGuard<'_, ()>) -> Result<(), ErrorReply> {
         self.identities.forget();
         let next =
-            Snapshot::read(&self.vault, &self.registry()).map_err(|error| vault_error(&error))?;
+            Snapshot::read(&*self.vault, &self.registry()).map_err(|error| vault_error(&error))?;
         let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         next.keep_use_of(&current);
         if let Err(error) = self
@@ -260,6 +258,17 @@ impl Broker {
             tracing::error!(error = chain(&error), "an event is not on record");
         }
     }
+}
+
+/// Opens a profile's vault, making it where there is none.
+fn open_vault(home: &Home, source: &KeySource, profile: &str) -> Result<SledVault, ErrorReply> {
+    let directory = home.vault(profile).map_err(|error| path_error(&error))?;
+    let others = profiles::vaults(home);
+    patiently(
+        || vault::open(&directory, source, &others),
+        |error| matches!(error, vault::Error::Held { .. }),
+    )
+    .map_err(|error| vault_error(&error))
 }
 
 /// Tries again for a while if another process holds what is to be opened. We hold the home's lock, so

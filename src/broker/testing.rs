@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::{Broker, Common, KeyPlace, Network, OAuthOptions};
 use crate::{
+    audit,
     interceptor::Dialer,
     paths::Home,
     protocol::{ErrorKind, ErrorReply, Secret, login::LoginNetwork},
@@ -45,7 +46,8 @@ impl Stage {
             redirect_uri: "http://127.0.0.1:1/callback".to_owned(),
             unreachable: None,
         };
-        let common = Common::open(&home, KeyPlace::File, oauth).unwrap();
+        let common =
+            Common::open(&home, KeyPlace::File, audit::Settings::default(), oauth).unwrap();
         Self { common, _runtime: runtime, directory }
     }
 }

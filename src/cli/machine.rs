@@ -1,4 +1,4 @@
-//! Verbs about this machine: home, daemon, audit log, checks.
+//! Verbs about this machine: home, daemon, checks.
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
@@ -38,32 +38,6 @@ pub struct DoctorArgs {}
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {}
 
-/// Arguments of `log`.
-#[derive(Clone, Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "JSON: {v, entries: [ENTRY]}; --follow: {v, entry} a line"
-)]
-pub struct LogArgs {
-    /// How many entries, from the end
-    #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 50)]
-    pub lines: usize,
-    /// Go on as entries are added
-    #[arg(short, long)]
-    pub follow: bool,
-    /// What else to do with it.
-    #[command(subcommand)]
-    pub command: Option<LogCommand>,
-}
-
-/// Verbs of `log`.
-#[derive(Clone, Debug, Subcommand)]
-pub enum LogCommand {
-    /// Check that no entry was changed or removed
-    #[command(after_help = "Exit code 1 if one was.\nJSON: {v, verified, report}")]
-    Verify,
-}
-
 /// Arguments of `daemon`.
 #[derive(Clone, Debug, Args)]
 pub struct DaemonArgs {
@@ -85,7 +59,7 @@ pub enum DaemonCommand {
     Stop,
     /// Show how it is
     #[command(
-        after_help = "JSON: {v, running, daemon: {version, pid, uptime_seconds, runs, master_key}|null}"
+        after_help = "JSON: {v, running, daemon: {version, pid, uptime_seconds, runs, master_key,\n       audit: {public_key, seq, hash, writable, error, lost, when_unwritable, alarm}}|null}"
     )]
     Status,
     /// Show its log

@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Context, Error, count, whoami::running};
+use super::{Context, Error, count, log, whoami::running};
 use crate::{
     cli::DaemonLogsArgs,
     daemon::client::Client,
-    protocol::{Request, Status},
+    protocol::{Request, Status, audit::AuditView},
 };
 
 /// How long `stop` waits for open requests before it says that they go on.
@@ -68,7 +68,12 @@ pub(super) fn status(context: &Context) -> Result<(), Error> {
         Some(mut client) => Some(client.call(Request::Status)?),
         None => None,
     };
-    let members = json!({ "running": status.is_some(), "daemon": status.as_ref().map(running) });
+    let audit = status.as_ref().and_then(|_| log::view(context));
+    let mut daemon = status.as_ref().map(running);
+    if let (Some(Value::Object(daemon)), Some(audit)) = (&mut daemon, &audit) {
+        daemon.insert("audit".to_owned(), json!(audit));
+    }
+    let members = json!({ "running": status.is_some(), "daemon": daemon });
     Ok(context.output.result(members, |text| {
         let Some(status) = &status else {
             text.line("The daemon is not running.");
@@ -81,6 +86,7 @@ pub(super) fn status(context: &Context) -> Result<(), Error> {
             ("uptime", format!("{} s", status.uptime_seconds)),
             ("master key", status.master_key.clone()),
             ("dashboard", status.dashboard.clone().unwrap_or_else(|| "not served".to_owned())),
+            ("audit log", audit.as_ref().map_or_else(|| "unknown".to_owned(), audit_word)),
             ("runs", status.runs.len().to_string()),
         ]);
         for run in &status.runs {
@@ -89,6 +95,21 @@ pub(super) fn status(context: &Context) -> Result<(), Error> {
             text.line(format!("  {}  {}  {} s, {requests}", run.id, run.command, run.seconds));
         }
     })?)
+}
+
+/// How the audit log is, in a few words.
+fn audit_word(audit: &AuditView) -> String {
+    let mut words = match &audit.error {
+        Some(error) => format!("{error} (requests: {})", audit.when_unwritable),
+        None => format!("signed up to {}", audit.seq),
+    };
+    if audit.lost > 0 {
+        words.push_str(&format!("; {} events lost", audit.lost));
+    }
+    if let Some(alarm) = &audit.alarm {
+        words.push_str(&format!("; tampered with: {alarm}"));
+    }
+    words
 }
 
 pub(super) fn logs(args: &DaemonLogsArgs, context: &Context) -> Result<(), Error> {

@@ -44,6 +44,7 @@ pub fn serve(args: &ServeArgs, context: &Context) -> Result<(), Error> {
         logged: args.logged,
         dashboard_port: config.dashboard_port.unwrap_or(DEFAULT_PORT),
         ask_seconds: config.ask_seconds.unwrap_or(DEFAULT_ASK_SECONDS),
+        audit: config.audit,
         settings,
         telemetry: Arc::new(move || collector::of(&config.telemetry)),
     })?;

@@ -40,6 +40,7 @@ use super::{
 };
 use crate::protocol::{ErrorKind, ErrorReply, Status};
 use crate::{
+    audit,
     broker::{Common, KeyPlace, OAuthOptions, Profiles},
     dashboard::Dashboard,
     interceptor::Workers,
@@ -70,6 +71,8 @@ pub struct ServeOptions {
     pub dashboard_port: u16,
     /// Seconds that a request waits for a person where its policy does not say.
     pub ask_seconds: u32,
+    /// How the audit log is kept.
+    pub audit: audit::Settings,
     /// Says how the daemon's own requests leave.
     pub settings: Settings,
     /// Says where telemetry goes, if anywhere; asked once, when there is a log for what is wrong with it.
@@ -267,6 +270,7 @@ impl Server {
         let common = Common::open(
             &home,
             options.key,
+            options.audit,
             OAuthOptions {
                 runtime: runtime.handle().clone(),
                 network: Arc::new(Outbound::new(Arc::clone(&options.settings))),

@@ -123,6 +123,7 @@ impl Session<'_> {
                 json(self.shared.dashboard_link(broker.profile(), page.as_deref())?)
             }
             Request::ReloadProviders => json(self.shared.common.reload_providers()?),
+            Request::Audit => json(self.shared.common.audit()),
             Request::VerifyVault => json(broker()?.verify()?),
             Request::Identity(request) => {
                 let broker = broker()?;

@@ -6,6 +6,7 @@
 //! [`Request::PutConnection`] and in answers to requests that say `reveal`.
 
 pub mod asks;
+pub mod audit;
 mod env;
 pub mod identity;
 pub mod login;
@@ -125,6 +126,8 @@ pub enum Request {
     Identity(identity::IdentityRequest),
     /// About the profiles. Answer: see [`identity::ProfileRequest`].
     Profile(identity::ProfileRequest),
+    /// How the audit log is, and the key that verifies it. Answer: [`AuditView`](audit::AuditView).
+    Audit,
     /// Begins a run; the connection stays open until it ends. Answer: [`RunOpened`].
     OpenRun(Box<OpenRun>),
     /// On a run's connection: listening sockets follow, one descriptor per entry, in order.

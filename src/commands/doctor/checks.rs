@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
-    audit,
-    commands::{Context, login_command},
+    commands::{Context, log, login_command},
     daemon::client::{Acting, Client},
     protocol::{ConnectionView, ErrorReply, Request, RunOptions, Status, VaultReport, chain},
     provider::Registry,
@@ -241,18 +240,25 @@ fn audit_log(context: &Context) -> Finding {
     if !path.exists() {
         return Finding::ok(NAME, "empty");
     }
-    match audit::read::verify(&path) {
-        Ok(report) => match report.first_problem {
-            None => Finding::ok(NAME, format!("{} record(s), chain unbroken", report.records)),
-            Some(problem) => Finding::fail(
-                NAME,
-                format!("line {}: {}", problem.line, problem.what),
-                Some(format!(
-                    "keep {} for whoever must look into it, then move it away",
-                    path.display()
-                )),
-            ),
-        },
-        Err(error) => Finding::fail(NAME, chain(&error), error.hint()),
+    let (report, view) = match log::checked(context) {
+        Ok(checked) => checked,
+        Err(error) => return Finding::fail(NAME, chain(&error), error.hint()),
+    };
+    if let Some(problem) = report.first_problem {
+        let mend = "keep a copy of audit.* in the home for whoever must look into it, then move them \
+                    away";
+        return Finding::fail(NAME, problem.to_string(), Some(mend.to_owned()));
     }
+    let view = view.unwrap_or_default();
+    if let Some(error) = view.error {
+        // Without a key it is the vault that has to be mended, which its own check says.
+        let mend = (!view.public_key.is_empty()).then(|| "make room on the disk".to_owned());
+        return Finding::fail(NAME, error, mend);
+    }
+    if view.lost > 0 {
+        let detail = format!("{} event(s) could not be put on record", view.lost);
+        return Finding::warn(NAME, detail, "make room on the disk");
+    }
+    let signed = if report.signed.is_some() { ", signed" } else { "" };
+    Finding::ok(NAME, format!("{} record(s), chain unbroken{signed}", report.records))
 }
