@@ -205,7 +205,8 @@ fn every_request_is_one_line_of_an_unbroken_log() {
         assert!(entry.contains(part), "{part} in {entry}");
     }
     assert!(!entry.contains("page=2") && !entry.contains(KEY));
-    scene.authsome(["log", "verify"]).success();
+    let verified = scene.authsome(["log", "verify"]).success();
+    assert!(verified.contains("with the key in the daemon's vault"), "{verified}");
 }
 
 #[test]

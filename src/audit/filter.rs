@@ -137,7 +137,10 @@ impl Moment {
     pub fn resolve(self, now: SystemTime) -> SystemTime {
         match self {
             Self::At(time) => time,
-            Self::Ago(duration) => now.checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),
+            Self::Ago(duration) => {
+                let time = now.checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH);
+                time.max(SystemTime::UNIX_EPOCH)
+            }
         }
     }
 }

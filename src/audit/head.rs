@@ -7,7 +7,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -83,7 +83,8 @@ impl SignedHead {
             hash: place.head.hash.clone(),
             file: place.file,
             end: place.end,
-            time,
+            // As it will be read.
+            time: to_milliseconds(time),
             key: hex::encode(signer.public_key()),
             signature: String::new(),
         };
@@ -110,6 +111,12 @@ impl SignedHead {
         let content = serde_json::to_vec(&unsigned).ok()?;
         Some([HEAD_DOMAIN, &content].concat())
     }
+}
+
+fn to_milliseconds(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let whole = u64::try_from(since.as_millis()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_millis(whole)
 }
 
 /// What is in the place of the signed head.

@@ -186,6 +186,11 @@ pub enum Error {
     Path(#[from] crate::paths::Error),
 }
 
+/// An error and its causes in one line, outermost first.
+fn causes(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", causes(cause)))
+}
+
 impl Error {
     /// What would mend it: a command to type, or a sentence.
     #[must_use]

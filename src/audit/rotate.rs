@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    Checkpoint, Deleted, Error, Event, Result,
+    Checkpoint, Deleted, Error, Event, Result, causes,
     chain::Head,
     open::first_line,
     segments::{self, Sealed, beside, sealed_path},
@@ -33,7 +33,7 @@ impl Writer {
             return false;
         }
         if let Err(error) = self.change_files() {
-            tracing::warn!(error = chain(&error), "the audit log goes on in a file that is full");
+            tracing::warn!(error = causes(&error), "the audit log goes on in a file that is full");
             self.full_at = self.length.saturating_add(self.max_size / 8);
             return true;
         }
@@ -46,7 +46,7 @@ impl Writer {
             Ok((files, _)) if files.is_empty() => true,
             Ok((files, through)) => self.let_go(&files, through),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "old files of the audit log are kept");
+                tracing::warn!(error = causes(&error), "old files of the audit log are kept");
                 true
             }
         }
@@ -126,9 +126,4 @@ fn sync_directory(log: &Path) {
     if let Some(directory) = log.parent() {
         let _ = File::open(directory).and_then(|directory| directory.sync_all());
     }
-}
-
-/// An error and its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
 }

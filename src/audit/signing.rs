@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Error, Result, SignedHead, Signer,
+    Error, Result, SignedHead, Signer, causes,
     head::{self, Place},
     log::Shared,
 };
@@ -38,7 +38,10 @@ impl SigningThread {
 
     pub(super) fn run(self) {
         if let Err(error) = head::keep_key(&self.shared.path, &self.signer.public_key()) {
-            tracing::warn!(%error, "the key that verifies the audit log is not kept beside it");
+            tracing::warn!(
+                error = causes(&error),
+                "the key that verifies the audit log is not kept beside it"
+            );
         }
         while let Some(task) = self.next() {
             let seq = task.place.head.seq;
@@ -51,10 +54,11 @@ impl SigningThread {
                     state.unsigned = None;
                 }
                 Err(error) => {
+                    let error = causes(&error);
                     if state.unsigned.is_none() {
-                        tracing::warn!(%error, "the head of the audit log cannot be signed");
+                        tracing::warn!(error, "the head of the audit log cannot be signed");
                     }
-                    state.unsigned = Some(error.to_string());
+                    state.unsigned = Some(error);
                 }
             }
             drop(state);

@@ -1,8 +1,9 @@
 //! `authsome log` as a person and a program use it.
 
 use std::{
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use authsome::{
@@ -90,6 +91,37 @@ fn each_filter_lets_through_what_it_names() {
     for (flags, expected) in cases {
         assert_eq!(numbers(&path, flags), expected, "{flags:?}");
     }
+}
+
+#[test]
+fn following_shows_what_fits_as_it_comes() {
+    let (_dir, path) = home();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_authsome"))
+        .args(["log", "--json", "--follow", "--decision", "deny", "-n", "1"])
+        .env_clear()
+        .env("AUTHSOME_HOME", path.parent().unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut next = || {
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let shown: Value = serde_json::from_str(&line).unwrap();
+        shown["entry"]["path"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(next(), "/items/1");
+
+    let log = AuditLog::open(&path, signed()).unwrap();
+    for n in 10..13 {
+        let decision = if n == 11 { "inject" } else { "deny" };
+        log.append(Event { decision: Some(decision.into()), ..event(n) }).unwrap();
+    }
+    drop(log);
+
+    assert_eq!([next(), next()], ["/items/10", "/items/12"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -245,9 +245,7 @@ fn audit_log(context: &Context) -> Finding {
         Err(error) => return Finding::fail(NAME, chain(&error), error.hint()),
     };
     if let Some(problem) = report.first_problem {
-        let mend = "keep a copy of audit.* in the home for whoever must look into it, then move them \
-                    away";
-        return Finding::fail(NAME, problem.to_string(), Some(mend.to_owned()));
+        return Finding::fail(NAME, problem.to_string(), Some(log::keep_aside(context)));
     }
     let view = view.unwrap_or_default();
     if let Some(error) = view.error {

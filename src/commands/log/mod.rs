@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use self::line::line;
-pub(super) use self::verify::{checked, view};
+pub(super) use self::verify::{checked, keep_aside, view};
 use super::{Context, Error};
 use crate::{
     audit::{Entry, Filter, read},

@@ -10,7 +10,7 @@ use super::super::{Context, Error};
 use crate::{
     audit::{
         self, parse_key,
-        read::{self, Head, KeyFrom, Report, Trust},
+        read::{self, Head, KeyFrom, Problem, Report, Trust},
     },
     daemon::client::Client,
     protocol::{Request, audit::AuditView},
@@ -28,7 +28,7 @@ pub(super) fn verify(context: &Context) -> Result<(), Error> {
         })
     });
     if let (Some(problem), false) = (&report.first_problem, context.output.is_json()) {
-        return Err(broken(problem.to_string()));
+        return Err(broken(problem, context));
     }
     let signed = report.signed.as_ref().map(|signed| {
         json!({
@@ -75,15 +75,19 @@ pub(super) fn verify(context: &Context) -> Result<(), Error> {
         }
     })?;
     match report.first_problem {
-        Some(problem) => Err(broken(problem.to_string())),
+        Some(problem) => Err(broken(&problem, context)),
         None => Ok(()),
     }
 }
 
-fn broken(message: String) -> Error {
-    Error::failed(message).hint(
-        "what follows cannot be relied on; keep a copy of audit.* in the home, then move them away",
-    )
+fn broken(problem: &Problem, context: &Context) -> Error {
+    Error::failed(problem.to_string()).hint(keep_aside(context))
+}
+
+/// What to do with a log that does not hold: it is evidence, and the next one needs its place.
+pub(in crate::commands) fn keep_aside(context: &Context) -> String {
+    let home = context.home.root().display();
+    format!("authsome daemon stop; mkdir -m 700 audit-kept; mv {home}/audit.* audit-kept/")
 }
 
 fn key_from(from: KeyFrom) -> &'static str {
