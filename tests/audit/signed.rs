@@ -18,12 +18,13 @@ fn head(path: &Path) -> std::path::PathBuf {
 
 #[test]
 fn a_log_cut_at_any_byte_is_cut_short() {
-    let (_dir, path) = log_with(4, signed());
+    let (_dir, path) = log_with(2, signed());
     let bytes = fs::read(&path).unwrap();
-    for length in 0..bytes.len() {
-        paths::write_private(&path, &bytes[..length]).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for length in (0..bytes.len()).rev() {
+        file.set_len(length as u64).unwrap();
         let has = bytes[..length].iter().filter(|byte| **byte == b'\n').count() as u64;
-        assert_eq!(fault(&path), Some(Fault::Truncated { has, says: 4 }), "{length} bytes");
+        assert_eq!(fault(&path), Some(Fault::Truncated { has, says: 2 }), "{length} bytes");
     }
 }
 
