@@ -12,6 +12,7 @@ mod machine;
 mod policy;
 mod run;
 pub mod usage;
+mod vault;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -32,6 +33,10 @@ pub use self::{
         PolicyArgs, PolicyCommand, PolicyExplainArgs, PolicyPath, PolicyShowArgs, PolicyTestArgs,
     },
     run::RunArgs,
+    vault::{
+        BackupArgs, MoveKeyArgs, PASSPHRASE_HINT, PassphraseArgs, Place, RestoreArgs, RotateArgs,
+        UnlockArgs, VaultArgs, VaultCommand,
+    },
 };
 use crate::config;
 
@@ -138,6 +143,8 @@ pub enum Command {
     Log(LogArgs),
     /// Write, check and explain the policy: which agent may do what
     Policy(PolicyArgs),
+    /// Keys of the vault, backups, passphrase
+    Vault(VaultArgs),
     /// Control the daemon (it starts by itself)
     Daemon(DaemonArgs),
     /// Check that everything works here

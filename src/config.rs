@@ -1,7 +1,7 @@
 //! `config.toml` → [`Config`], or an error that names the file, the line and the mend.
 //!
 //! ```toml
-//! master_key = "file"              # or "keyring"
+//! master_key = "file"              # or "keyring", "passphrase"
 //! dashboard_port = 7998            # 0: any that is free
 //! profile = "work"                 # where neither flag nor AUTHSOME_PROFILE names one
 //!
@@ -33,6 +33,7 @@
 //! Knows nothing of flags; [`run`] joins the two.
 
 mod audit;
+pub mod edit;
 pub mod run;
 pub mod telemetry;
 pub mod values;
@@ -45,20 +46,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
 use self::{run::RunConfig, telemetry::TelemetryConfig};
-use crate::protocol::EnvFrom;
+use crate::protocol::{EnvFrom, vault::KeyPlace};
 
 /// What `config.toml` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Where the master key is kept; none: not said.
-    pub master_key: Option<MasterKey>,
+    pub master_key: Option<KeyPlace>,
     /// Port of 127.0.0.1 for the dashboard and logins by browser; none: not said.
     pub dashboard_port: Option<u16>,
     /// Seconds that a request waits for a person where its policy does not say; none: not said.
@@ -73,17 +73,6 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
 }
 
-/// Where the master key is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MasterKey {
-    /// In a file of mode 0600.
-    #[default]
-    File,
-    /// In the keyring of the operating system.
-    Keyring,
-}
-
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -95,6 +84,15 @@ pub enum Error {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// The file cannot be changed.
+    #[error("cannot change {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<crate::paths::Error>,
     },
     /// The file says something that means nothing.
     #[error("{}:{line}: {message}", path.display())]
@@ -115,7 +113,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Read { .. } => None,
+            Self::Read { .. } | Self::Write { .. } => None,
             Self::Invalid { mend, .. } => mend.as_deref(),
         }
     }
@@ -148,7 +146,7 @@ impl Config {
         let mut config = Self::default();
         for (key, value) in document.get_ref() {
             match key.get_ref().as_ref() {
-                "master_key" => config.master_key = Some(reader.one(key, value, master_key)?),
+                "master_key" => config.master_key = Some(reader.one(key, value, str::parse)?),
                 "dashboard_port" => config.dashboard_port = Some(reader.one(key, value, any_port)?),
                 "policy" => config.ask_seconds = reader.policy(key, value)?,
                 "profile" => config.profile = Some(reader.one(key, value, values::profile_name)?),
@@ -179,14 +177,6 @@ fn ask_seconds(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|seconds| (1..=3600).contains(seconds))
         .ok_or_else(|| "a number of seconds from 1 to 3600".to_owned())
-}
-
-fn master_key(text: &str) -> Result<MasterKey, String> {
-    match text {
-        "file" => Ok(MasterKey::File),
-        "keyring" => Ok(MasterKey::Keyring),
-        _ => Err("expected `file` or `keyring`".to_owned()),
-    }
 }
 
 /// A port, or 0 for any.
@@ -387,7 +377,7 @@ mod tests {
         )
         .unwrap();
 
-        assert_eq!(config.master_key, Some(MasterKey::Keyring));
+        assert_eq!(config.master_key, Some(KeyPlace::Keyring));
         assert_eq!(config.profile.as_deref(), Some("work"));
         assert_eq!(config.run.connection.get("github").unwrap(), "work");
         assert_eq!(config.run.env, [values::env("HOME_TOKEN=github/home").unwrap()]);

@@ -151,6 +151,12 @@ impl Home {
         Self::choose(Some(home_dir), &env)
     }
 
+    /// A home that lies in `root`, and that no daemon serves there.
+    #[must_use]
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
     fn choose(home: Option<&Path>, env: &impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let root = if let Some(root) = lookup(env, "AUTHSOME_HOME")? {
             root

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Its name in the vault.
-const RECORD: &str = "key/audit";
+pub(super) const RECORD: &str = "key/audit";
 
 /// The format of the record.
 const VERSION: u32 = 1;

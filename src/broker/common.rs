@@ -10,17 +10,16 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    Broker, DEFAULT_PROFILE, KEYRING_SERVICE, KeyPlace, LiveEvent, LivePolicy, OAuthOptions,
-    asks::Asks, load_registry, observed, open_vault, record::Record, user_name,
+    Broker, DEFAULT_PROFILE, KeyKeeper, LiveEvent, LivePolicy, OAuthOptions, asks::Asks,
+    audit_error, load_registry, observed, open_vault, record::Record, user_name,
 };
 use crate::{
     audit::{self, Event},
     limits::Limits,
     paths::Home,
-    protocol::{ErrorKind, ErrorReply, audit::AuditView},
+    protocol::{ErrorKind, ErrorReply, audit::AuditView, vault::KeyPlace},
     provider::Registry,
     telemetry::otlp::Feed,
-    vault::KeySource,
 };
 
 /// Events that whoever looks on may be behind.
@@ -31,7 +30,7 @@ const LIVE_BACKLOG: usize = 256;
 pub struct Common {
     pub(super) home: Home,
     pub(super) audit: Record,
-    pub(super) key_place: KeyPlace,
+    pub(super) keeper: Arc<KeyKeeper>,
     pub(super) user: Arc<str>,
     pub(super) oauth: OAuthOptions,
     policy: LivePolicy,
@@ -56,17 +55,17 @@ impl Common {
     /// The audit log's, as the commands show them.
     pub fn open(
         home: &Home,
-        key_place: KeyPlace,
+        keeper: &Arc<KeyKeeper>,
         audit: audit::Settings,
         oauth: OAuthOptions,
     ) -> Result<Arc<Self>, ErrorReply> {
-        let vault = open_vault(home, &key_source(home, key_place), DEFAULT_PROFILE);
+        let vault = open_vault(home, keeper, DEFAULT_PROFILE);
         let audit = Record::open(home, audit, vault)?;
         let limits = Arc::new(Limits::open(&home.limits()));
         Ok(Arc::new(Self {
             home: home.clone(),
             audit,
-            key_place,
+            keeper: Arc::clone(keeper),
             user: user_name().into(),
             oauth,
             policy: LivePolicy::open(home.policy(), &limits)?,
@@ -86,8 +85,8 @@ impl Common {
     }
 
     /// Where the master key is.
-    pub fn key_place(&self) -> &'static str {
-        self.key_place.as_str()
+    pub fn key_place(&self) -> KeyPlace {
+        self.keeper.place()
     }
 
     /// The user's name, as the audit log has it.
@@ -199,18 +198,34 @@ impl Common {
         self.audit.append(event)
     }
 
-    /// Where the key is that opens the vault of every profile.
-    pub(super) fn key_source(&self) -> KeySource {
-        key_source(&self.home, self.key_place)
+    /// Puts on record that the passphrase was given.
+    ///
+    /// # Errors
+    /// The audit log's.
+    pub fn note_unlock(&self) -> Result<(), ErrorReply> {
+        self.note("unlock", None)
     }
-}
 
-fn key_source(home: &Home, place: KeyPlace) -> KeySource {
-    match place {
-        KeyPlace::File => KeySource::File(home.master_key()),
-        KeyPlace::Keyring => KeySource::Keyring {
-            service: KEYRING_SERVICE.to_owned(),
-            user: home.root().display().to_string(),
-        },
+    /// Puts on record that it is to be forgotten.
+    ///
+    /// # Errors
+    /// The audit log's.
+    pub fn note_lock(&self) -> Result<(), ErrorReply> {
+        self.note("lock", None)
+    }
+
+    /// Puts an operation on a profile, or on all, on record, on disk when this returns.
+    pub(super) fn note(
+        &self,
+        operation: &'static str,
+        profile: Option<&str>,
+    ) -> Result<(), ErrorReply> {
+        let event = Event {
+            user: Some(Arc::clone(&self.user)),
+            profile: profile.map(Arc::from),
+            operation: Some(operation.into()),
+            ..Event::new(audit::Kind::Vault)
+        };
+        self.append(event).and_then(|()| self.audit.flush()).map_err(|error| audit_error(&error))
     }
 }

@@ -13,18 +13,22 @@ mod connections;
 mod egress;
 mod entry;
 mod environment;
+mod files;
 mod identity;
+mod keeper;
 mod oauth;
 mod observed;
 mod policy;
 mod profiles;
 mod record;
+mod restore;
 mod run;
 mod snapshot;
 mod sourced;
 mod standing;
 #[cfg(test)]
 mod testing;
+mod vaults;
 
 use std::{
     net::SocketAddr,
@@ -34,46 +38,27 @@ use std::{
 
 pub use self::{
     common::Common,
+    keeper::{ChooseKey, KeyKeeper},
     oauth::{Network, OAuthOptions},
     policy::{Current as CurrentPolicy, LivePolicy, PolicyProblem},
     profiles::{DEFAULT_PROFILE, Profiles},
+    restore::{is_in_use, restore},
     run::RunGate,
     standing::Principal,
 };
 use self::{identity::Identities, oauth::OAuth, snapshot::Snapshot};
+pub use crate::vault::backup::Error as BackupError;
 use crate::{
     audit::{self, Event},
     paths::{self, Home},
     protocol::{ErrorKind, ErrorReply, VaultReport, asks::AskView, chain},
     provider::Registry,
-    vault::{self, KeySource, SledVault},
+    vault::{self, SledVault},
 };
 
 /// How long a daemon that was killed may still hold its files, and how often we look.
 const HELD_LIMIT: Duration = Duration::from_secs(2);
 const HELD_PAUSE: Duration = Duration::from_millis(5);
-/// Name of the master key in the OS keyring.
-const KEYRING_SERVICE: &str = "authsome";
-
-/// Where the master key is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KeyPlace {
-    /// `$AUTHSOME_HOME/master.key`, mode 0600.
-    #[default]
-    File,
-    /// The OS keyring.
-    Keyring,
-}
-
-impl KeyPlace {
-    /// As `config.toml` spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Keyring => "keyring",
-        }
-    }
-}
 
 /// Told about what the `run` that began a run should know.
 pub trait Notice: std::fmt::Debug + Send + Sync {
@@ -109,7 +94,7 @@ impl Broker {
     pub fn open(common: &Arc<Common>, profile: &str) -> Result<Arc<Self>, ErrorReply> {
         let vault = match common.audit.vault() {
             Some(vault) if profile == DEFAULT_PROFILE => Arc::clone(vault),
-            _ => Arc::new(open_vault(&common.home, &common.key_source(), profile)?),
+            _ => Arc::new(open_vault(&common.home, &common.keeper, profile)?),
         };
         let registry = common.definitions();
         let snapshot = Snapshot::read(&*vault, &registry).map_err(|error| vault_error(&error))?;
@@ -261,14 +246,10 @@ impl Broker {
 }
 
 /// Opens a profile's vault, making it where there is none.
-fn open_vault(home: &Home, source: &KeySource, profile: &str) -> Result<SledVault, ErrorReply> {
+fn open_vault(home: &Home, keeper: &KeyKeeper, profile: &str) -> Result<SledVault, ErrorReply> {
     let directory = home.vault(profile).map_err(|error| path_error(&error))?;
-    let others = profiles::vaults(home);
-    patiently(
-        || vault::open(&directory, source, &others),
-        |error| matches!(error, vault::Error::Held { .. }),
-    )
-    .map_err(|error| vault_error(&error))
+    patiently(|| keeper.open_vault(&directory), |error| matches!(error, vault::Error::Held { .. }))
+        .map_err(|error| vault_error(&error))
 }
 
 /// Tries again for a while if another process holds what is to be opened. We hold the home's lock, so

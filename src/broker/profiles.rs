@@ -9,12 +9,11 @@ use std::{
     fs, io,
     io::Read as _,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use super::{Broker, Common, audit_error, path_error};
+use super::{Broker, Common, path_error};
 use crate::{
-    audit::{Event, Kind},
     paths::{self, Home},
     protocol::{ErrorKind, ErrorReply},
     vault::SledVault,
@@ -34,8 +33,10 @@ type Slot = Arc<Mutex<Option<Arc<Broker>>>>;
 /// All profiles of a home.
 #[derive(Debug)]
 pub struct Profiles {
-    common: Arc<Common>,
+    pub(super) common: Arc<Common>,
     slots: Mutex<BTreeMap<String, Slot>>,
+    /// Shared while a profile is opened or deleted; taken before any slot.
+    gate: RwLock<()>,
     in_use: Mutex<Arc<str>>,
 }
 
@@ -48,6 +49,7 @@ impl Profiles {
         Self {
             common: Arc::clone(common),
             slots: Mutex::default(),
+            gate: RwLock::default(),
             in_use: Mutex::new(in_use.into()),
         }
     }
@@ -84,6 +86,20 @@ impl Profiles {
         slots.values().filter_map(|slot| slot.try_lock().ok()?.clone()).collect()
     }
 
+    /// Calls `work` with the brokers that are open, the default profile's among them, while no other is
+    /// opened, made or deleted.
+    ///
+    /// # Errors
+    /// The default profile's vault cannot be opened.
+    pub(super) fn alone<T>(&self, work: impl FnOnce(&[Arc<Broker>]) -> T) -> Result<T, ErrorReply> {
+        let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        // Its vault is open for as long as the audit log, so it must not count as closed.
+        self.fill(DEFAULT_PROFILE, false)?;
+        let slots: Vec<Slot> = self.slots().values().cloned().collect();
+        let open: Vec<_> = slots.iter().filter_map(|slot| lock(slot).clone()).collect();
+        Ok(work(&open))
+    }
+
     /// Names of the profiles there are, sorted; the default one is always among them.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
@@ -108,7 +124,7 @@ impl Profiles {
             });
         }
         self.open(name, true)?;
-        self.note("create-profile", name)
+        self.common.note("create-profile", Some(name))
     }
 
     /// Makes a profile the one in use.
@@ -125,7 +141,7 @@ impl Profiles {
             .map_err(|error| path_error(&error))?;
         *in_use = name.into();
         drop(in_use);
-        self.note("use-profile", name)
+        self.common.note("use-profile", Some(name))
     }
 
     /// Deletes a profile with everything in it.
@@ -140,6 +156,7 @@ impl Profiles {
         if name == DEFAULT_PROFILE {
             return Err(usage("the default profile cannot be deleted".to_owned(), None));
         }
+        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let slot = self.slot(name);
         let mut slot = lock(&slot);
         // Under the lock: nobody makes it the one in use, or opens it, from here on.
@@ -161,7 +178,7 @@ impl Profiles {
             });
         }
         // Not deleted unless it is on record.
-        self.note("delete-profile", name)?;
+        self.common.note("delete-profile", Some(name))?;
         let directory = self.common.home.profile(name).map_err(|error| path_error(&error))?;
         let doomed = self.common.home.profiles().join(format!("{DELETED}{name}"));
         let failed = |error: &io::Error| ErrorReply {
@@ -187,6 +204,15 @@ impl Profiles {
         if !create && !self.slots().contains_key(name) && !self.exists(name)? {
             return Err(unknown(name));
         }
+        if let Some(broker) = &*lock(&self.slot(name)) {
+            return Ok(Arc::clone(broker));
+        }
+        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        self.fill(name, create)
+    }
+
+    /// Opens a profile if it is not open. The caller holds the gate.
+    fn fill(&self, name: &str, create: bool) -> Result<Arc<Broker>, ErrorReply> {
         let slot = self.slot(name);
         let mut slot = lock(&slot);
         if let Some(broker) = &*slot {
@@ -207,18 +233,6 @@ impl Profiles {
 
     fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts what was done to a profile on record, on disk when this returns.
-    fn note(&self, operation: &'static str, profile: &str) -> Result<(), ErrorReply> {
-        let event = Event {
-            user: Some(Arc::clone(&self.common.user)),
-            profile: Some(profile.into()),
-            operation: Some(operation.into()),
-            ..Event::new(Kind::Vault)
-        };
-        let noted = self.common.append(event).and_then(|()| self.common.audit.flush());
-        noted.map_err(|error| audit_error(&error))
     }
 }
 

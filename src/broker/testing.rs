@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tempfile::TempDir;
 
-use super::{Broker, Common, KeyPlace, Network, OAuthOptions};
+use super::{Broker, Common, KeyKeeper, Network, OAuthOptions};
 use crate::{
     audit,
     interceptor::Dialer,
     paths::Home,
-    protocol::{ErrorKind, ErrorReply, Secret, login::LoginNetwork},
+    protocol::{ErrorKind, ErrorReply, Secret, login::LoginNetwork, vault::KeyPlace},
 };
 
 /// A key in the shape of OpenAI's.
@@ -46,8 +46,9 @@ impl Stage {
             redirect_uri: "http://127.0.0.1:1/callback".to_owned(),
             unreachable: None,
         };
-        let common =
-            Common::open(&home, KeyPlace::File, audit::Settings::default(), oauth).unwrap();
+        let chosen = Arc::new(|_| Ok(()));
+        let keeper = Arc::new(KeyKeeper::new(&home, KeyPlace::File, chosen));
+        let common = Common::open(&home, &keeper, audit::Settings::default(), oauth).unwrap();
         Self { common, _runtime: runtime, directory }
     }
 }

@@ -1,7 +1,7 @@
 //! What clap found wrong, in the words of every other error.
 //!
 //! An argument that was not understood may be a secret typed in the wrong place (`login openai sk-…`),
-//! so `login` repeats none of them; elsewhere clap's own sentence stands.
+//! so `login` and `vault` repeat none of them; elsewhere clap's own sentence stands.
 
 use std::ffi::OsString;
 
@@ -21,9 +21,16 @@ const WITH_VALUE: [&str; 2] = ["--profile", "--identity"];
 /// Not for the kinds that are no errors: help and version.
 #[must_use]
 pub fn error(error: &clap::Error, args: &[OsString]) -> Error {
-    if verb(args).is_some_and(|verb| verb == "login") && may_repeat_a_secret(error.kind()) {
+    let secret_hint = match verb(args) {
+        Some("login") => Some(SECRET_HINT),
+        Some("vault") => Some(super::PASSPHRASE_HINT),
+        _ => None,
+    };
+    if let Some(hint) = secret_hint
+        && may_repeat_a_secret(error.kind())
+    {
         let message = "an argument was not understood (not repeated here: it may be a secret)";
-        let hint = suggestion(error).unwrap_or_else(|| SECRET_HINT.to_owned());
+        let hint = suggestion(error).unwrap_or_else(|| hint.to_owned());
         return Error::new(ErrorKind::Usage, message).hint(hint);
     }
     let rendered = error.render().to_string();

@@ -129,7 +129,7 @@ impl From<import::Error> for Error {
 impl From<config::Error> for Error {
     fn from(error: config::Error) -> Self {
         let kind = match error {
-            config::Error::Read { .. } => ErrorKind::Failed,
+            config::Error::Read { .. } | config::Error::Write { .. } => ErrorKind::Failed,
             config::Error::Invalid { .. } => ErrorKind::Usage,
         };
         Self { hint: error.hint().map(str::to_owned), ..Self::new(kind, chain(&error)) }

@@ -33,6 +33,7 @@ pub mod serve;
 mod set_default;
 mod store;
 mod ui;
+mod vault;
 mod whoami;
 
 use std::{env, process::ExitCode, sync::Arc};
@@ -96,7 +97,7 @@ impl Context {
         // Said here, with its line, rather than in the log of a daemon that could not start.
         let acting = self.acting()?;
         self.home.ensure_if_present()?;
-        Ok(Client::connect_or_start(&self.home)?.acting(acting))
+        Ok(vault::open(Client::connect_or_start(&self.home)?, self)?.acting(acting))
     }
 
     /// Bundled and custom definitions; warns of custom ones that cannot be used.
@@ -172,6 +173,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Whoami(_) => whoami::whoami(context),
         Command::Log(args) => log::log(&args, context),
         Command::Policy(args) => policy::policy(&args, context),
+        Command::Vault(args) => vault::vault(args, context),
         Command::Daemon(args) => match args.command {
             DaemonCommand::Serve(args) => serve::serve(&args, context),
             DaemonCommand::Start => daemon::start(context),

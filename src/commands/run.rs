@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use super::{Context, Error};
+use super::{Context, Error, vault};
 use crate::{
     cli::RunArgs,
     config::Config,
@@ -36,7 +36,12 @@ pub fn run(args: &RunArgs, config: Config, context: &Context) -> Result<ExitCode
             path.display()
         ));
     }
-    let ready = runner::prepare(context.actor.clone(), plan)?;
+    let ready = match runner::prepare(context.actor.clone(), plan.clone()) {
+        Err(error) if vault::open_for(&error, context)? => {
+            runner::prepare(context.actor.clone(), plan)?
+        }
+        prepared => prepared?,
+    };
     for warning in &ready.warnings {
         context.output.warning(warning);
     }

@@ -4,9 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use super::{Context, Error, collector};
 use crate::{
-    broker::{KeyPlace, asks::DEFAULT_ASK_SECONDS},
+    broker::{ChooseKey, asks::DEFAULT_ASK_SECONDS},
     cli::ServeArgs,
-    config::{Config, MasterKey},
+    config::{self, Config, edit},
     daemon::{self, ServeOptions, Settings},
     dashboard::DEFAULT_PORT,
     protocol::{ErrorKind, ErrorReply},
@@ -20,17 +20,15 @@ use crate::{
 /// What kept it from serving.
 pub fn serve(args: &ServeArgs, context: &Context) -> Result<(), Error> {
     let config = context.config()?;
-    let key = match config.master_key.unwrap_or_default() {
-        MasterKey::File => KeyPlace::File,
-        MasterKey::Keyring => KeyPlace::Keyring,
-    };
     telemetry::start(context.verbose);
     let path = context.home.config();
+    let choose_key: ChooseKey = {
+        let path = path.clone();
+        Arc::new(move |place| edit::set_master_key(&path, place).map_err(|error| reply(&error)))
+    };
     // Read each time: the daemon lives long, and a changed line is to count at once.
     let settings: Settings = Arc::new(move || {
-        let config = Config::load(&path).map_err(|error| {
-            ErrorReply::caused(ErrorKind::Failed, &error, error.hint().map(str::to_owned))
-        })?;
+        let config = Config::load(&path).map_err(|error| reply(&error))?;
         let read = |path: &Path| std::fs::read_to_string(path);
         let settings = config.run.settings(read);
         settings
@@ -39,7 +37,8 @@ pub fn serve(args: &ServeArgs, context: &Context) -> Result<(), Error> {
     });
     daemon::serve(&ServeOptions {
         home: context.home.clone(),
-        key,
+        key: config.master_key.unwrap_or_default(),
+        choose_key,
         detach: args.detach,
         logged: args.logged,
         dashboard_port: config.dashboard_port.unwrap_or(DEFAULT_PORT),
@@ -49,4 +48,8 @@ pub fn serve(args: &ServeArgs, context: &Context) -> Result<(), Error> {
         telemetry: Arc::new(move || collector::of(&config.telemetry)),
     })?;
     Ok(())
+}
+
+fn reply(error: &config::Error) -> ErrorReply {
+    ErrorReply::caused(ErrorKind::Failed, error, error.hint().map(str::to_owned))
 }

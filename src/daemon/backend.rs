@@ -16,6 +16,7 @@ use crate::{
         ConnectionView, ErrorKind, ErrorReply, Secret, Status,
         asks::{AskAnswer, AskView},
         login::{BeginLogin, LoginInput, LoginView, Removed},
+        vault::VaultState,
     },
     provider::Registry,
 };
@@ -96,6 +97,7 @@ impl Backend for DaemonBackend {
                 uptime_seconds: 0,
                 runs: Vec::new(),
                 master_key: String::new(),
+                vault: VaultState::Open,
                 dashboard: None,
             },
             |shared| {

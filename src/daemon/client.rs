@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::wire::Wire;
 use crate::paths::{self, Home};
+use crate::protocol::vault::VaultState;
 use crate::protocol::{Envelope, ErrorKind, ErrorReply, ListenerKind, Reply, Request, RunEvent};
 
 /// How long a daemon that is starting may take before a command gives up.
@@ -50,6 +51,7 @@ pub struct Client {
     wire: Wire,
     events: Vec<RunEvent>,
     acting: Acting,
+    vault: VaultState,
 }
 
 /// In which profile, and as which agent, something is asked.
@@ -90,10 +92,12 @@ impl Client {
     /// Connects to the daemon if there is one.
     pub fn connect(home: &Home) -> Result<Option<Self>, ErrorReply> {
         match UnixStream::connect(home.daemon_socket()) {
-            Ok(stream) => {
-                let (events, acting) = (Vec::new(), Acting::default());
-                Ok(Some(Self { wire: Wire::new(stream), events, acting }))
-            }
+            Ok(stream) => Ok(Some(Self {
+                wire: Wire::new(stream),
+                events: Vec::new(),
+                acting: Acting::default(),
+                vault: VaultState::Open,
+            })),
             Err(error)
                 if matches!(
                     error.kind(),
@@ -135,7 +139,12 @@ impl Client {
             // never answer.
             if let Some(mut client) = Self::connect(home)? {
                 match client.ask::<Value>(Request::Status, &[]) {
-                    Ok(Reply::Ok(_)) => return Ok(client),
+                    Ok(Reply::Ok(status)) => {
+                        // Another version's status may not say.
+                        let vault = status.get("vault").cloned().map(serde_json::from_value);
+                        client.vault = vault.and_then(Result::ok).unwrap_or_default();
+                        return Ok(client);
+                    }
                     // It lives, and has said why it does not serve us: no other would.
                     Ok(Reply::Error(error)) => return Err(error),
                     Err(_) => {}
@@ -160,6 +169,12 @@ impl Client {
     #[must_use]
     pub fn acting(self, acting: Acting) -> Self {
         Self { acting, ..self }
+    }
+
+    /// Could the vaults be read when [`Client::connect_or_start`] asked?
+    #[must_use]
+    pub fn vault_state(&self) -> VaultState {
+        self.vault
     }
 
     /// Asks, and waits for the answer.
@@ -195,7 +210,8 @@ impl Client {
         Some(std::mem::take(&mut self.events))
     }
 
-    fn call_with<T: DeserializeOwned>(
+    /// As [`Client::call`], with descriptors beside the request.
+    pub fn call_with<T: DeserializeOwned>(
         &mut self,
         request: Request,
         descriptors: &[BorrowedFd<'_>],

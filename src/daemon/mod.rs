@@ -12,11 +12,15 @@ pub mod client;
 mod dial;
 mod hold;
 mod identities;
+mod lobby;
 mod peer;
+pub mod restore;
 mod runs;
 mod server;
 mod session;
 mod telemetry;
+mod vault;
+mod wake;
 mod wire;
 
 pub use dial::Settings;

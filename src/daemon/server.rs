@@ -18,10 +18,8 @@ use nix::sys::{
     signal::{SigSet, Signal},
     signalfd::{SfdFlags, SignalFd},
 };
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    fs::{FlockOperation, flock},
-};
+use rustix::fs::{FlockOperation, flock};
+use secrecy::SecretString;
 use serde::Serialize;
 use tokio::{
     net::TcpListener,
@@ -34,14 +32,17 @@ use super::{
     browser::Browser,
     dial::{Outbound, Settings},
     hold::{Claim, Claimed, Hold},
-    peer,
+    lobby, peer,
     runs::Runs,
-    session, telemetry,
+    session, telemetry, wake,
 };
-use crate::protocol::{ErrorKind, ErrorReply, Status};
+use crate::protocol::{
+    ErrorKind, ErrorReply, Status,
+    vault::{KeyPlace, VaultState},
+};
 use crate::{
     audit,
-    broker::{Common, KeyPlace, OAuthOptions, Profiles},
+    broker::{ChooseKey, Common, KeyKeeper, OAuthOptions, Profiles},
     dashboard::Dashboard,
     interceptor::Workers,
     paths::{self, Home},
@@ -63,6 +64,8 @@ pub struct ServeOptions {
     pub home: Home,
     /// Where the master key is.
     pub key: KeyPlace,
+    /// Has the configuration name another place.
+    pub choose_key: ChooseKey,
     /// Start another process that serves, and return: the server then is nobody's child.
     pub detach: bool,
     /// Write the log to the home's file rather than to standard error.
@@ -145,7 +148,8 @@ impl Shared {
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
             runs: self.runs.views(),
-            master_key: self.common.key_place().to_owned(),
+            master_key: self.common.key_place().as_str().to_owned(),
+            vault: VaultState::Open,
             dashboard: self.dashboard.is_ok().then(|| self.origin.clone()),
         }
     }
@@ -173,12 +177,15 @@ pub fn serve(options: &ServeOptions) -> Result<(), ErrorReply> {
         return detach();
     }
     match Server::bind(options) {
-        Ok(Some(server)) => {
-            report(&Report::Ready);
+        Ok(Start::Serving(server)) => {
+            if !server.announced {
+                report(&Report::Ready);
+            }
             server.run();
             Ok(())
         }
-        Ok(None) => {
+        Ok(Start::Stopped) => Ok(()),
+        Ok(Start::Taken) => {
             report(&Report::AlreadyRunning);
             Ok(())
         }
@@ -211,9 +218,22 @@ fn unavailable(message: String, hint: Option<String>) -> ErrorReply {
     ErrorReply { kind: ErrorKind::Unavailable, message, hint }
 }
 
-/// Started means bound: lock held, audit log open, socket listening. Each vault is opened when it is first
-/// needed, so that one that cannot be costs no other.
+/// How a start came out.
+enum Start {
+    /// It serves.
+    Serving(Box<Server>),
+    /// Another daemon holds the home.
+    Taken,
+    /// It was told to stop before it had the passphrase.
+    Stopped,
+}
+
+/// Started means bound: lock held, audit log open, socket listening. The default profile's vault, which
+/// keeps the log's key, is open then if it can be; each other is opened when it is first needed, so that
+/// one that cannot be costs no other.
 struct Server {
+    /// Said to be ready when it began to wait for the passphrase.
+    announced: bool,
     shared: Arc<Shared>,
     listener: UnixListener,
     signals: SignalFd,
@@ -226,11 +246,10 @@ struct Server {
 }
 
 impl Server {
-    /// `None` if another daemon holds the home.
-    fn bind(options: &ServeOptions) -> Result<Option<Self>, ErrorReply> {
+    fn bind(options: &ServeOptions) -> Result<Start, ErrorReply> {
         let home = options.home.clone();
         // Before a home is made that takes the place of another.
-        let Claimed::Ours(claim) = Claim::take(&home)? else { return Ok(None) };
+        let Claimed::Ours(claim) = Claim::take(&home)? else { return Ok(Start::Taken) };
         home.ensure().map_err(|error| unavailable(error.to_string(), error.hint()))?;
         let io_error = |what: &str| {
             let what = what.to_owned();
@@ -242,7 +261,7 @@ impl Server {
             .map_err(|error| io_error("its lock file")(&error))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Start::Taken),
             Err(error) => return Err(io_error("its lock file")(&error)),
         }
         if options.logged {
@@ -267,24 +286,42 @@ impl Server {
             .build()
             .map_err(|error| io_error("its runtime")(&error))?;
         let browser = Browser::bind(options.dashboard_port);
-        let common = Common::open(
-            &home,
-            options.key,
-            options.audit,
-            OAuthOptions {
+        let keeper = Arc::new(KeyKeeper::new(&home, options.key, Arc::clone(&options.choose_key)));
+        let open = {
+            let (home, keeper, audit) = (home.clone(), Arc::clone(&keeper), options.audit);
+            let oauth = OAuthOptions {
                 runtime: runtime.handle().clone(),
                 network: Arc::new(Outbound::new(Arc::clone(&options.settings))),
                 redirect_uri: browser.redirect_uri(),
                 unreachable: browser.problem.clone(),
-            },
-        )?;
+            };
+            move || Common::open(&home, &keeper, audit, oauth.clone())
+        };
+        let state = keeper.state()?;
+        let announced = state != VaultState::Open;
+        let (common, listener) = if announced {
+            let listener = bind_socket(&home).map_err(|error| io_error("its socket")(&error))?;
+            report(&Report::Ready);
+            let unlock = unlock(keeper, open);
+            let waited = lobby::wait(&listener, &signals, &hold, state, unlock);
+            let Some(common) = waited.map_err(|error| io_error("its passphrase")(&error))? else {
+                let _ = std::fs::remove_file(home.daemon_socket());
+                return Ok(Start::Stopped);
+            };
+            (common, Some(listener))
+        } else {
+            (open()?, None)
+        };
         common.asks().set_limit(options.ask_seconds);
         let telemetry = (options.telemetry)()
             .and_then(|to| telemetry::start(to, &options.settings, runtime.handle(), &common));
         let workers =
             Workers::start(worker_count()).map_err(|error| io_error("its workers")(&error))?;
         let finder = Finder::start().map_err(|error| io_error("its workers")(&error))?;
-        let listener = bind_socket(&home).map_err(|error| io_error("its socket")(&error))?;
+        let listener = match listener {
+            Some(listener) => listener,
+            None => bind_socket(&home).map_err(|error| io_error("its socket")(&error))?,
+        };
         let Browser { listener: for_browsers, port, problem } = browser;
         let sessions = home.dashboard_sessions();
         let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
@@ -319,34 +356,26 @@ impl Server {
                 dashboard.serve(for_browsers, no_more.notified()).await;
             }));
         }
-        Ok(Some(Self { shared, listener, signals, home, runtime, no_more, telemetry, _lock: lock }))
+        finish_rotations(&shared);
+        Ok(Start::Serving(Box::new(Self {
+            announced,
+            shared,
+            listener,
+            signals,
+            home,
+            runtime,
+            no_more,
+            telemetry,
+            _lock: lock,
+        })))
     }
 
     fn run(self) {
         tracing::info!(pid = std::process::id(), "serving");
         while !self.shared.is_stopping() {
             let hold = &self.shared.hold;
-            let (client, signal, moved, claimed) = {
-                let mut descriptors = [
-                    PollFd::new(&self.listener, PollFlags::IN),
-                    PollFd::new(&self.signals, PollFlags::IN),
-                    PollFd::new(hold.watch(), PollFlags::IN),
-                    // Without a claim, another look at one of the others.
-                    hold.claim().map_or_else(
-                        || PollFd::new(&self.signals, PollFlags::IN),
-                        |claim| PollFd::new(claim, PollFlags::IN),
-                    ),
-                ];
-                match poll(&mut descriptors, None) {
-                    Ok(_) => {}
-                    Err(rustix::io::Errno::INTR) => continue,
-                    Err(error) => {
-                        tracing::error!(%error, "poll failed");
-                        break;
-                    }
-                }
-                descriptors.map(|descriptor| !descriptor.revents().is_empty()).into()
-            };
+            let woken = wake::wait(&self.listener, &self.signals, hold, None);
+            let Some(wake::Woken { client, signal, moved, claimed, .. }) = woken else { break };
             if signal {
                 break;
             }
@@ -410,6 +439,31 @@ impl Server {
             self.shared.clients.fetch_sub(1, Ordering::AcqRel);
             tracing::warn!(%error, "cannot serve a client");
         }
+    }
+}
+
+/// What opens the vault with a passphrase; where nothing was opened, no key is left behind.
+fn unlock(
+    keeper: Arc<KeyKeeper>,
+    open: impl Fn() -> Result<Arc<Common>, ErrorReply> + Send + Sync + 'static,
+) -> Box<dyn Fn(&SecretString) -> Result<Arc<Common>, ErrorReply> + Send + Sync> {
+    Box::new(move |passphrase| {
+        keeper.unlock(passphrase).inspect_err(|error| {
+            tracing::warn!(error = error.message, "the vault stays locked");
+        })?;
+        let opened = open().and_then(|common| common.note_unlock().map(|()| common));
+        opened.inspect_err(|_| keeper.forget())
+    })
+}
+
+/// Completes beside the serving what an earlier daemon could not: everything can be read meanwhile.
+fn finish_rotations(shared: &Arc<Shared>) {
+    let shared = Arc::clone(shared);
+    let spawned = std::thread::Builder::new()
+        .name("keys".to_owned())
+        .spawn(move || shared.profiles.finish_rotations());
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "keys are not looked at");
     }
 }
 

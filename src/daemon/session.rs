@@ -5,7 +5,7 @@ use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{identities, runs::OpenedRun, server::Shared, wire::Wire};
+use super::{identities, runs::OpenedRun, server::Shared, vault, wire::Wire};
 use crate::broker::Broker;
 use crate::protocol::{Envelope, ErrorKind, ErrorReply, Reply, Request};
 
@@ -132,6 +132,13 @@ impl Session<'_> {
             Request::Profile(request) => {
                 identities::profiles(&self.shared.profiles, &broker, identity, request)
             }
+            Request::Vault(request) => match vault::answer(self.shared, &mut self.wire, request)? {
+                vault::Answer::Value(value) => Ok(value),
+                vault::Answer::Last(value) => {
+                    self.stop = true;
+                    Ok(value)
+                }
+            },
             Request::OpenRun(open) => {
                 if self.run.is_some() {
                     return Err(usage("this connection already has a run"));
@@ -160,7 +167,7 @@ impl Session<'_> {
 
 /// Another version may ask how the daemon is, and tell it to stop; everything else could mean
 /// something else to it.
-fn check_version(envelope: &Envelope) -> Result<(), ErrorReply> {
+pub(super) fn check_version(envelope: &Envelope) -> Result<(), ErrorReply> {
     let own = env!("CARGO_PKG_VERSION");
     if envelope.version == own || matches!(envelope.request, Request::Status | Request::Stop) {
         return Ok(());
@@ -183,7 +190,7 @@ pub(super) fn json<T: Serialize>(value: T) -> Result<Value, ErrorReply> {
     })
 }
 
-fn usage(message: &str) -> ErrorReply {
+pub(super) fn usage(message: &str) -> ErrorReply {
     ErrorReply { kind: ErrorKind::Usage, message: message.to_owned(), hint: None }
 }
 

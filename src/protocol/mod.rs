@@ -3,7 +3,7 @@
 //! One JSON object a line over a Unix socket in `$AUTHSOME_HOME`. A client sends an [`Envelope`] and
 //! reads one [`Reply`]. [`Request::OpenRun`] keeps its connection: the run lasts as long as it, and
 //! listening sockets follow it with `SCM_RIGHTS` (unix(7)). Secrets cross this socket only in
-//! [`Request::PutConnection`] and in answers to requests that say `reveal`.
+//! [`Request::PutConnection`], passphrases in [`vault::VaultRequest`], and in answers to requests that say `reveal`.
 
 pub mod asks;
 pub mod audit;
@@ -11,6 +11,7 @@ mod env;
 pub mod identity;
 pub mod login;
 pub mod source;
+pub mod vault;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -128,6 +129,8 @@ pub enum Request {
     Profile(identity::ProfileRequest),
     /// How the audit log is, and the key that verifies it. Answer: [`AuditView`](audit::AuditView).
     Audit,
+    /// What concerns the vaults of all profiles: see there for the answers.
+    Vault(vault::VaultRequest),
     /// Begins a run; the connection stays open until it ends. Answer: [`RunOpened`].
     OpenRun(Box<OpenRun>),
     /// On a run's connection: listening sockets follow, one descriptor per entry, in order.
@@ -230,8 +233,11 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Open runs.
     pub runs: Vec<RunView>,
-    /// Where the master key is: `file` or `keyring`.
+    /// Where the master key is: `file`, `keyring` or `passphrase`.
     pub master_key: String,
+    /// Can the vaults be read?
+    #[serde(default)]
+    pub vault: vault::VaultState,
     /// Where the dashboard is; none: it is not served.
     #[serde(default)]
     pub dashboard: Option<String>,

@@ -3,7 +3,7 @@
 //! All are random and wrapped by the master key. The ring is one record of the store, written in one
 //! put, so that a change of master key or of current data key happens entirely or not at all.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ const VERSION: u32 = 1;
 pub(super) const PLACE_LEN: usize = 32;
 
 /// A vault's keys, unwrapped.
+#[derive(Clone)]
 pub(super) struct KeyRing {
     /// Data keys; records may need any of them.
     keys: Vec<Key>,
@@ -137,6 +138,37 @@ impl KeyRing {
         Ok(Self { keys, current: stored.current, names })
     }
 
+    /// The same with one more key, under which new records are sealed from now on.
+    pub(super) fn with_new_key(&self) -> Result<Self> {
+        let mut ring = self.clone();
+        let key = Key::generate()?;
+        key.id().clone_into(&mut ring.current);
+        ring.keys.push(key);
+        Ok(ring)
+    }
+
+    /// The same without the keys that no record needs.
+    pub(super) fn with_only(&self, needed: &BTreeSet<String>) -> Self {
+        let mut ring = self.clone();
+        ring.keys.retain(|key| key.id() == self.current || needed.contains(key.id()));
+        ring
+    }
+
+    /// Are there keys of the past?
+    pub(super) fn has_old_keys(&self) -> bool {
+        self.keys.len() > 1
+    }
+
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Id of the key new records are sealed under.
+    pub(super) fn current_id(&self) -> &str {
+        &self.current
+    }
+
     /// The key new records are sealed under.
     pub(super) fn current(&self) -> Result<&Key> {
         self.find(&self.current).ok_or(Error::Encrypt)
@@ -197,14 +229,22 @@ mod tests {
     #[test]
     fn records_of_an_older_key_can_still_be_opened() {
         let master = Key::generate().unwrap();
-        let mut ring = KeyRing::generate().unwrap();
-        let old = ring.current().unwrap().id().to_owned();
-        let new = Key::generate().unwrap();
-        new.id().clone_into(&mut ring.current);
-        ring.keys.push(new);
+        let first = KeyRing::generate().unwrap();
+        let old = first.current_id().to_owned();
+        let ring = first.with_new_key().unwrap();
         let again = KeyRing::unwrap(&ring.wrap(&master).unwrap(), &master).unwrap();
         assert!(again.find(&old).is_some());
         assert_ne!(again.current().unwrap().id(), old);
+    }
+
+    #[test]
+    fn a_key_that_no_record_needs_goes_and_the_current_one_stays() {
+        let first = KeyRing::generate().unwrap();
+        let second = first.with_new_key().unwrap().with_new_key().unwrap();
+        let needed = [first.current_id().to_owned()].into();
+        let kept = second.with_only(&needed);
+        assert_eq!(kept.len(), 2);
+        assert!(kept.find(first.current_id()).is_some() && kept.current().is_ok());
     }
 
     #[test]

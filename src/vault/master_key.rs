@@ -1,4 +1,5 @@
-//! The key that wraps a vault's data keys: in a file of mode 0600, or in the OS keyring.
+//! The key that wraps a vault's data keys: in a file of mode 0600, plain or under a passphrase, or in
+//! the OS keyring.
 //!
 //! On Linux the keyring is the desktop's Secret Service. The kernel's keyrings are not used: they are
 //! gone after a reboot, and a process of the same user can read them. The Secret Service is asked over
@@ -7,24 +8,26 @@
 //! Nothing here makes a key where one was lost; that decision needs to know which vaults exist and is
 //! [`super::open`]'s.
 
-use std::{
-    fmt,
-    io::{self, Read},
-    path::PathBuf,
-};
+use std::{fmt, path::PathBuf};
 
-use zeroize::{Zeroize, Zeroizing};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::{
     Error, Result,
-    seal::{KEY_LEN, Key},
+    passphrase::{Derivation, Lock},
+    seal::{Envelope, KEY_LEN, Key},
+    slot::Slot,
 };
-use crate::paths;
+
+/// The format of a wrapped key.
+const VERSION: u32 = 1;
 
 /// Where a master key is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// In a file: 64 hexadecimal digits and a line feed, readable by its owner only.
+    /// In a file, readable by its owner only: 64 hexadecimal digits and a line feed, or a JSON object
+    /// if a passphrase protects it.
     File(PathBuf),
     /// In the OS keyring (Secret Service, macOS keychain).
     Keyring {
@@ -54,29 +57,14 @@ impl MasterKey {
     ///
     /// # Errors
     /// [`Error::KeyMalformed`], [`Error::Path`] (the file is not the user's alone),
-    /// [`Error::Keyring`].
+    /// [`Error::Keyring`], [`Error::Locked`].
     pub fn load(source: &KeySource) -> Result<Option<Self>> {
-        let text = match source {
-            KeySource::File(path) => {
-                let Some(file) = paths::open_private(path)? else {
-                    return Ok(None);
-                };
-                // One byte more than a key has, to notice what is longer.
-                let mut text = Zeroizing::new(Vec::with_capacity(TEXT_MAX));
-                file.take(TEXT_MAX as u64).read_to_end(&mut text).map_err(|source| {
-                    paths::Error::Io { action: "read", path: path.clone(), source }
-                })?;
-                text
-            }
-            KeySource::Keyring { service, user } => match entry(service, user)?.get_secret() {
-                Ok(text) => Zeroizing::new(text),
-                Err(keyring::Error::NoEntry) => return Ok(None),
-                Err(e) => return Err(Error::Keyring(Box::new(e))),
-            },
-        };
-        decode(&text)
-            .map(|key| Some(Self(key)))
-            .map_err(|what| Error::KeyMalformed { place: source.to_string(), what })
+        let Some(text) = source.read(Slot::Current)? else { return Ok(None) };
+        match Text::parse(&text) {
+            Ok(Text::Plain(key)) => Ok(Some(Self(key))),
+            Ok(Text::Wrapped(_)) => Err(Error::Locked { place: source.to_string() }),
+            Err(what) => Err(Error::KeyMalformed { place: source.to_string(), what }),
+        }
     }
 
     /// Makes a new random key and stores it. If another process did so at the same time, its key is
@@ -85,26 +73,7 @@ impl MasterKey {
     /// # Errors
     /// As [`MasterKey::load`]; also [`Error::Random`].
     pub fn create(source: &KeySource) -> Result<Self> {
-        let key = Key::generate()?;
-        let text = encode(&key);
-        match source {
-            KeySource::File(path) => match paths::create_private(path, &text) {
-                Err(paths::Error::Io { source: e, .. })
-                    if e.kind() == io::ErrorKind::AlreadyExists => {}
-                other => other?,
-            },
-            KeySource::Keyring { service, user } => {
-                // The keyring has no "only if absent"; the daemon's lock lets only one get here.
-                let entry = entry(service, user)?;
-                match entry.get_secret() {
-                    Err(keyring::Error::NoEntry) => {
-                        entry.set_secret(&text).map_err(|e| Error::Keyring(Box::new(e)))?;
-                    }
-                    Ok(mut found) => found.zeroize(),
-                    Err(e) => return Err(Error::Keyring(Box::new(e))),
-                }
-            }
-        }
+        source.fill(&plain(&Key::generate()?))?;
         // What counts is what can be read back.
         Self::load(source)?.ok_or_else(|| Error::KeyMissing { place: source.to_string() })
     }
@@ -116,14 +85,59 @@ impl MasterKey {
     }
 }
 
-fn entry(service: &str, user: &str) -> Result<keyring::Entry> {
-    keyring::Entry::new(service, user).map_err(|e| Error::Keyring(Box::new(e)))
+/// What a slot holds.
+pub(super) enum Text {
+    /// A key.
+    Plain(Key),
+    /// A key that a passphrase protects.
+    Wrapped(Wrapped),
 }
 
-/// Hexadecimal digits, a line feed, and one byte too many.
-const TEXT_MAX: usize = 2 * KEY_LEN + 2;
+/// A master key under a key that was derived from a passphrase.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Wrapped {
+    v: u32,
+    #[serde(flatten)]
+    pub(super) derivation: Derivation,
+    key: Envelope,
+}
 
-fn encode(key: &Key) -> Zeroizing<Vec<u8>> {
+impl Text {
+    pub(super) fn parse(text: &[u8]) -> std::result::Result<Self, &'static str> {
+        if !text.starts_with(b"{") {
+            return decode(text).map(Self::Plain);
+        }
+        let wrapped: Wrapped =
+            serde_json::from_slice(text).map_err(|_| "it is damaged, or of a later version")?;
+        if wrapped.v == VERSION {
+            Ok(Self::Wrapped(wrapped))
+        } else {
+            Err("it is of a later version")
+        }
+    }
+}
+
+impl Wrapped {
+    /// The key, if this is the lock it was put under.
+    pub(super) fn open(&self, lock: &Lock) -> Option<MasterKey> {
+        let bytes = self.key.open(&lock.key, WRAPPED_PLACE).ok()?;
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        (bytes.len() == KEY_LEN).then(|| key.copy_from_slice(&bytes))?;
+        Some(MasterKey(Key::new(key)))
+    }
+}
+
+/// What a slot is to hold for `key`: under `lock`, if there is one.
+pub(super) fn text(key: &MasterKey, lock: Option<&Lock>) -> Result<Zeroizing<Vec<u8>>> {
+    let Some(lock) = lock else { return Ok(plain(&key.0)) };
+    let key = Envelope::seal(&lock.key, WRAPPED_PLACE, key.0.bytes())?;
+    let wrapped = Wrapped { v: VERSION, derivation: lock.derivation.clone(), key };
+    serde_json::to_vec(&wrapped).map(Zeroizing::new).map_err(|_| Error::Encrypt)
+}
+
+const WRAPPED_PLACE: &[u8] = b"master key";
+
+fn plain(key: &Key) -> Zeroizing<Vec<u8>> {
     let mut text = Zeroizing::new(vec![b'\n'; 2 * KEY_LEN + 1]);
     if let Some(digits) = text.get_mut(..2 * KEY_LEN) {
         // The lengths fit, and nothing else can fail.
@@ -150,6 +164,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
+    use crate::paths;
 
     fn source() -> (tempfile::TempDir, PathBuf, KeySource) {
         let dir = tempfile::tempdir().unwrap();

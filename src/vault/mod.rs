@@ -14,7 +14,12 @@
 //!
 //! The data keys are random, wrapped by the [`MasterKey`], and lie in the same store under a fixed name
 //! ([`keys::KeyRing`]). The ring has room for several, because rotating one means that for a while
-//! records of both exist; every envelope says which key it needs.
+//! records of both exist; every envelope says which key it needs. How keys are exchanged so that a
+//! crash at any moment costs nothing is told in [`master_keys`] and in `sled/rotate.rs`; [`backup`] is
+//! the format of a vault that travels.
+//!
+//! Rotation protects what is written from then on. Whoever has an old copy of the store and its old
+//! master key can read what was in it; and the disk may keep old pages of the store for a while.
 //!
 //! What this does not protect against: putting an old copy of the *whole* store back, and somebody who
 //! has both the store and the master key.
@@ -26,11 +31,15 @@
 //! holds and a full disk are different errors ([`Error`]), each with what to do about it. A key is
 //! never made anew while something still needs the old one.
 
+pub mod backup;
 mod keys;
 mod master_key;
+mod master_keys;
 mod memory;
+mod passphrase;
 mod seal;
 mod sled;
+mod slot;
 mod store;
 
 use std::{
@@ -42,8 +51,10 @@ use secrecy::SecretSlice;
 
 pub use self::{
     master_key::{KeySource, MasterKey},
+    master_keys::{KeyState, MasterKeys, Protection},
     memory::MemoryVault,
-    sled::SledVault,
+    passphrase::{Cost, PASSPHRASE_MAX, PASSPHRASE_MIN, check_passphrase},
+    sled::{Rotated, SledVault},
 };
 
 /// Longest name of a record, in bytes.
@@ -97,14 +108,8 @@ pub struct Report {
 /// # Errors
 /// [`Error::KeyMissing`] in that case; else as [`MasterKey::load`] and [`SledVault::open`].
 pub fn open(dir: &Path, source: &KeySource, others: &[PathBuf]) -> Result<SledVault> {
-    let master = if let Some(master) = MasterKey::load(source)? {
-        master
-    } else if SledVault::exists(dir) || others.iter().any(|other| SledVault::exists(other)) {
-        return Err(Error::KeyMissing { place: source.to_string() });
-    } else {
-        MasterKey::create(source)?
-    };
-    SledVault::open(dir, &master)
+    let vaults = [&[dir.to_owned()], others].concat();
+    MasterKeys::load_or_create(source, &Protection::None, &vaults)?.open(dir)
 }
 
 /// Refuses names and values that are not for this store.
@@ -173,6 +178,30 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// It takes a passphrase to read the master key.
+    #[error("the vault is locked: a passphrase protects {place}")]
+    Locked {
+        /// Where the key is.
+        place: String,
+    },
+    /// The passphrase is not the one that protects the master key.
+    #[error("that is not the passphrase of {place}")]
+    Passphrase {
+        /// Where the key is.
+        place: String,
+    },
+    /// Too short a passphrase for a new key, or one of more than [`PASSPHRASE_MAX`] bytes.
+    #[error("a passphrase must have at least {PASSPHRASE_MIN} characters")]
+    Weak,
+    /// Where the master key is to be moved there is another one.
+    #[error("{place} holds another master key")]
+    OtherKey {
+        /// Where.
+        place: String,
+    },
+    /// The master key is being exchanged.
+    #[error("the master key is being exchanged")]
+    Rotating,
     /// The OS keyring can't be used.
     #[error("cannot use the OS keyring")]
     Keyring(#[source] Box<keyring::Error>),
@@ -250,6 +279,13 @@ impl Error {
             Self::KeyMalformed { place, .. } => {
                 format!("put the key back into {place} from a backup")
             }
+            Self::Locked { .. } => "authsome vault unlock".to_owned(),
+            Self::Passphrase { .. } => "try again: authsome vault unlock".to_owned(),
+            Self::Weak => "several random words make a good one".to_owned(),
+            Self::OtherKey { .. } => {
+                "a vault elsewhere may need that key; --force replaces it".to_owned()
+            }
+            Self::Rotating => "authsome vault rotate completes it".to_owned(),
             Self::Keyring(_) => "unlock the keyring of your desktop session, or keep the key in a \
                                  file"
                 .to_owned(),

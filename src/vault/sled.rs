@@ -1,7 +1,13 @@
 //! One profile's vault on disk: names and values sealed into the records of a [`Store`].
 
-use std::path::Path;
+mod rotate;
 
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+pub use self::rotate::Rotated;
 use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
@@ -19,6 +25,18 @@ const RING: &[u8] = b"keys";
 #[derive(Debug)]
 pub struct SledVault {
     store: Store,
+    /// Replaced as a whole; who reads holds on to what was there.
+    keys: Mutex<Arc<Keys>>,
+    /// Held from the choice of the key until the record is on disk, or read: else a record could appear
+    /// under a key that is just being dropped, or a rotation undo a put. The store serves one at a time
+    /// anyway.
+    moment: Mutex<()>,
+}
+
+/// The keys of an open vault, and the one that wraps them.
+#[derive(Debug)]
+struct Keys {
+    master: MasterKey,
     ring: KeyRing,
 }
 
@@ -30,27 +48,47 @@ impl SledVault {
     /// [`Error::Held`], [`Error::WrongKey`], [`Error::KeysDamaged`], [`Error::Newer`],
     /// [`Error::Full`], [`Error::Path`], [`Error::Store`].
     pub fn open(dir: &Path, master: &MasterKey) -> Result<Self> {
+        Self::open_with_one_of(dir, master, None)
+    }
+
+    /// The same while the master key is being exchanged: with `next` if the vault has it already, else
+    /// with `master`.
+    pub(super) fn open_with_one_of(
+        dir: &Path,
+        master: &MasterKey,
+        next: Option<&MasterKey>,
+    ) -> Result<Self> {
         let store = Store::open(dir)?;
         let dir = dir.to_owned();
-        let ring = match store.get(RING)? {
-            Some(bytes) => KeyRing::unwrap(&bytes, &master.0).map_err(|refusal| match refusal {
-                Refusal::WrongMaster(needed) => {
-                    Error::WrongKey { dir, needed, given: master.id().to_owned() }
+        let (master, ring) = match store.get(RING)? {
+            Some(bytes) => {
+                let newer =
+                    next.and_then(|next| Some((next, KeyRing::unwrap(&bytes, &next.0).ok()?)));
+                match newer {
+                    Some(found) => found,
+                    None => {
+                        (master, KeyRing::unwrap(&bytes, &master.0).map_err(|e| e.at(dir, master))?)
+                    }
                 }
-                Refusal::Newer(found) => Error::Newer { dir, found },
-                Refusal::Damaged(what) => Error::KeysDamaged { dir, what },
-            })?,
+            }
             // The ring is the first thing ever written; records without it have lost it.
             None if !store.all()?.is_empty() => {
                 return Err(Error::KeysDamaged { dir, what: "they are missing".to_owned() });
             }
             None => {
-                let ring = KeyRing::generate()?;
+                let (ring, master) = (KeyRing::generate()?, next.unwrap_or(master));
                 store.put(RING, &ring.wrap(&master.0)?)?;
-                ring
+                (master, ring)
             }
         };
-        Ok(Self { store, ring })
+        let keys = Arc::new(Keys { master: master.clone(), ring });
+        Ok(Self { store, keys: Mutex::new(keys), moment: Mutex::new(()) })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.store.dir()
     }
 
     /// Has there ever been a vault in `dir`? It may be one that can't be opened.
@@ -64,16 +102,43 @@ impl SledVault {
     /// # Errors
     /// What the store says. Damaged records are no error here but what the report is about.
     pub fn verify(&self) -> Result<Report> {
+        self.export(|_, _| Ok(()))
+    }
+
+    /// Every record's name and value, as they were at one moment, in no order that means anything.
+    /// One that is damaged is left out and told of.
+    ///
+    /// # Errors
+    /// What the store says, and what `each` does.
+    pub fn export<E: From<Error>>(
+        &self,
+        mut each: impl FnMut(&str, &[u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Report, E> {
         let mut report = Report::default();
-        for (place, bytes) in self.records()? {
-            match self.unseal(&place, &bytes) {
-                Ok(_) => report.records += 1,
-                Err(problem) => report
-                    .damaged
-                    .push(format!("the record at {} is damaged: {problem}", hex::encode(&place))),
+        let (keys, records) = {
+            let _moment = self.lock();
+            (self.keys(), self.records()?)
+        };
+        for (place, bytes) in records {
+            let plain = keys.ring.unseal(&place, &bytes);
+            let record = plain.as_ref().ok().and_then(Plain::split);
+            match record.and_then(|(name, value)| Some((std::str::from_utf8(name).ok()?, value))) {
+                Some((name, value)) => {
+                    each(name, value)?;
+                    report.records += 1;
+                }
+                None => report.damaged.push(damaged_at(&place, plain.err())),
             }
         }
         Ok(report)
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.moment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn records(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
@@ -81,32 +146,59 @@ impl SledVault {
         all.retain(|(place, _)| place != RING);
         Ok(all)
     }
+}
 
+impl KeyRing {
     /// Name and value of what lies at `place`.
     fn unseal(&self, place: &[u8], bytes: &[u8]) -> std::result::Result<Plain, Problem> {
         let envelope = Envelope::parse(bytes)?;
         let key = self
-            .ring
             .find(envelope.key_id())
             .ok_or_else(|| Problem::Key(envelope.key_id().to_owned()))?;
         let plain = Plain(envelope.open(key, &record_place(place))?);
         plain.split().ok_or(Problem::Malformed)?;
         Ok(plain)
     }
+
+    /// What is to lie at `place`.
+    fn seal(&self, place: &[u8], plain: &Plain) -> Result<Vec<u8>> {
+        Envelope::seal(self.current()?, &record_place(place), &plain.0)?.to_bytes()
+    }
+}
+
+impl Refusal {
+    fn at(self, dir: PathBuf, given: &MasterKey) -> Error {
+        match self {
+            Self::WrongMaster(needed) => {
+                Error::WrongKey { dir, needed, given: given.id().to_owned() }
+            }
+            Self::Newer(found) => Error::Newer { dir, found },
+            Self::Damaged(what) => Error::KeysDamaged { dir, what },
+        }
+    }
+}
+
+fn damaged_at(place: &[u8], problem: Option<Problem>) -> String {
+    let problem = problem.unwrap_or(Problem::Malformed);
+    format!("the record at {} is damaged: {problem}", hex::encode(place))
 }
 
 impl Vault for SledVault {
     fn get(&self, key: &str) -> Result<Option<SecretSlice<u8>>> {
-        let place = self.ring.place(key)?;
-        let Some(bytes) = self.store.get(&place)? else {
-            return Ok(None);
+        let (keys, place, bytes) = {
+            let _moment = self.lock();
+            let keys = self.keys();
+            let place = keys.ring.place(key)?;
+            let bytes = self.store.get(&place)?;
+            (keys, place, bytes)
         };
+        let Some(bytes) = bytes else { return Ok(None) };
         let damaged = |what: String| Error::Damaged {
             dir: self.store.dir().to_owned(),
             record: format!("'{key}'"),
             what,
         };
-        let plain = self.unseal(&place, &bytes).map_err(|e| damaged(e.to_string()))?;
+        let plain = keys.ring.unseal(&place, &bytes).map_err(|e| damaged(e.to_string()))?;
         match plain.split() {
             Some((name, value)) if name == key.as_bytes() => Ok(Some(value.to_vec().into())),
             _ => Err(damaged("it is another record".to_owned())),
@@ -115,24 +207,25 @@ impl Vault for SledVault {
 
     fn put(&self, key: &str, value: &[u8]) -> Result<()> {
         check(key, value)?;
-        let place = self.ring.place(key)?;
-        let plain = Plain::join(key, value);
-        let envelope = Envelope::seal(self.ring.current()?, &record_place(&place), &plain.0)?;
-        self.store.put(&place, &envelope.to_bytes()?)
+        let _moment = self.lock();
+        let ring = &self.keys().ring;
+        let place = ring.place(key)?;
+        self.store.put(&place, &ring.seal(&place, &Plain::join(key, value))?)
     }
 
     fn delete(&self, key: &str) -> Result<bool> {
-        self.store.delete(&self.ring.place(key)?)
+        let _moment = self.lock();
+        self.store.delete(&self.keys().ring.place(key)?)
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        let mut names: Vec<String> = self
-            .records()?
-            .iter()
-            .filter_map(|(place, bytes)| self.unseal(place, bytes).ok())
-            .filter_map(|plain| String::from_utf8(plain.split()?.0.to_vec()).ok())
-            .filter(|name| name.starts_with(prefix))
-            .collect();
+        let mut names = Vec::new();
+        self.export::<Error>(|name, _| {
+            if name.starts_with(prefix) {
+                names.push(name.to_owned());
+            }
+            Ok(())
+        })?;
         names.sort_unstable();
         Ok(names)
     }
@@ -246,7 +339,8 @@ mod tests {
         let (_dir, _, vault) = vault();
         vault.put("work", b"1").unwrap();
         vault.put("home", b"2").unwrap();
-        let (work, home) = (vault.ring.place("work").unwrap(), vault.ring.place("home").unwrap());
+        let (work, home) =
+            (vault.keys().ring.place("work").unwrap(), vault.keys().ring.place("home").unwrap());
         let sealed = vault.store.get(&work).unwrap().unwrap();
         vault.store.put(&home, &sealed).unwrap();
         let error = vault.get("home").unwrap_err();
@@ -259,7 +353,7 @@ mod tests {
         let (_dir, _, vault) = vault();
         vault.put("bad", b"1").unwrap();
         vault.put("good", b"2").unwrap();
-        vault.store.put(&vault.ring.place("bad").unwrap(), b"{}").unwrap();
+        vault.store.put(&vault.keys().ring.place("bad").unwrap(), b"{}").unwrap();
         assert_eq!(vault.list("").unwrap(), ["good"]);
         let report = vault.verify().unwrap();
         assert_eq!((report.records, report.damaged.len()), (1, 1));

@@ -183,6 +183,7 @@ impl Backend for Fake {
             uptime_seconds: 93_784,
             runs: hold(&self.runs).clone(),
             master_key: "file".into(),
+            vault: Default::default(),
             dashboard: Some("http://127.0.0.1:7998".into()),
         }
     }
