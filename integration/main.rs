@@ -23,3 +23,4 @@ mod sudo;
 mod support;
 mod telemetry;
 mod terminal;
+mod vault;

@@ -1,5 +1,8 @@
 //! The vault against what happens to processes and disks.
 
+#[path = "vault/rotation.rs"]
+mod rotation;
+
 use std::{
     collections::BTreeMap,
     fs,

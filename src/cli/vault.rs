@@ -64,7 +64,7 @@ JSON: {v, status: unlocked|open}";
 const LOCK: &str = "\
 The daemon forgets the key, and ends. Open runs go on without network until the vault is unlocked.
 
-JSON: {v, status: locked}";
+JSON: {v, status: locked|locking}";
 
 /// Arguments of `vault`.
 #[derive(Clone, Debug, Args)]

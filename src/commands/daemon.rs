@@ -52,7 +52,8 @@ pub(super) fn stop(context: &Context) -> Result<(), Error> {
     })?)
 }
 
-fn gone(context: &Context) -> Result<bool, Error> {
+/// Waits for the daemon to end; has it, before patience has?
+pub(super) fn gone(context: &Context) -> Result<bool, Error> {
     let start = Instant::now();
     while start.elapsed() < STOP_WAIT {
         if Client::connect(&context.home)?.is_none() {

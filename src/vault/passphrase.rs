@@ -46,7 +46,7 @@ impl Cost {
     /// What is used for new keys: the memory of RFC 9106's second recommendation, in one lane, and
     /// enough passes to take about a third of a second on a laptop. More than OWASP's least (19 MiB,
     /// two passes).
-    pub const STANDARD: Self = Self { memory_kib: 64 * 1024, passes: 4, lanes: 1 };
+    pub const STANDARD: Self = Self { memory_kib: 64 * 1024, passes: 8, lanes: 1 };
 }
 
 /// How a key was derived: everything but the passphrase.

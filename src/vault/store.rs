@@ -9,6 +9,8 @@
 //!   when the store is closed. So both happen on threads of their own, with a limit to our patience.
 //! * It can leave a half-written log. So nothing is written unless room for it was proved.
 //! * On Linux its flush writes pages but not the file's size. So after each flush the file is synced.
+//! * It takes the file of an unfinished snapshot for a snapshot. One that a killed process left would make
+//!   the store a damaged one for good. So they are removed before it looks.
 //!
 //! A store that neither finishes nor closes is an error of every later call until the process ends;
 //! what was acknowledged is on the disk and there for the next one.
@@ -194,6 +196,7 @@ impl Store {
     fn start(&self) -> Result<Open> {
         let mut tries = 0;
         loop {
+            self.remove_unfinished();
             match contain(|| Open::start(&self.dir)) {
                 Ok(open) => return Ok(open),
                 Err(e) if is_lock_refusal(&e) => {
@@ -207,6 +210,22 @@ impl Store {
                     thread::sleep(OWN_LOCK_PAUSE);
                 }
                 Err(e) => return Err(self.failed(e)),
+            }
+        }
+    }
+
+    /// Removes what a killed process left of a snapshot: `snap.NUMBER.generating`.
+    fn remove_unfinished(&self) {
+        // Somebody who has the store open may be writing one; sled takes the same lock.
+        let Ok(log) = File::open(self.dir.join("db")) else { return };
+        if log.try_lock().is_err() {
+            return;
+        }
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        for entry in entries {
+            if entry.file_name().to_string_lossy().ends_with(".generating") {
+                // If it cannot be, opening will not go well either, and say why.
+                let _ = fs::remove_file(entry.path());
             }
         }
     }
@@ -345,6 +364,23 @@ mod tests {
             let store = Store::open(&dir.path().join("s")).unwrap();
             store.put(&[round], b"x").unwrap();
             assert_eq!(store.all().unwrap().len(), usize::from(round) + 1);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_process_left_of_a_snapshot_does_not_damage_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        Store::open(&path).unwrap().put(b"a", b"1").unwrap();
+        // Written when a store is opened that has something in it.
+        drop(Store::open(&path).unwrap());
+        let mut files = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+        let snapshot = files.find(|path| path.to_string_lossy().contains("/snap.")).unwrap();
+        let mut unfinished = snapshot.into_os_string();
+        unfinished.push(".generating");
+        paths::write_private(Path::new(&unfinished), &[7; 9000]).unwrap();
+        for _ in 0..2 {
+            assert_eq!(Store::open(&path).unwrap().get(b"a").unwrap().unwrap(), b"1");
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::passphrase;
 use crate::{
     cli::{PassphraseArgs, UnlockArgs},
-    commands::{Context, Error},
+    commands::{Context, Error, daemon::gone},
     daemon::client::Client,
     output,
     protocol::{
@@ -34,11 +34,22 @@ pub(super) fn unlock(args: &UnlockArgs, context: &Context) -> Result<(), Error> 
 }
 
 pub(super) fn lock(context: &Context) -> Result<(), Error> {
-    if let Some(mut client) = Client::connect(&context.home)? {
-        client.call::<()>(Request::Vault(VaultRequest::Lock))?;
-    }
-    Ok(context.output.result(json!({ "status": "locked" }), |text| {
-        text.line("The vault is locked.");
+    let locked = match Client::connect(&context.home)? {
+        None => true,
+        Some(mut client) => {
+            let status: Status = client.call(Request::Status)?;
+            client.call::<()>(Request::Vault(VaultRequest::Lock))?;
+            // One that waits for the passphrase has nothing to forget, and stays.
+            status.vault != VaultState::Open || gone(context)?
+        }
+    };
+    let status = if locked { "locked" } else { "locking" };
+    Ok(context.output.result(json!({ "status": status }), |text| {
+        text.line(if locked {
+            "The vault is locked."
+        } else {
+            "The vault is locked when the open requests are done."
+        });
     })?)
 }
 

@@ -151,6 +151,7 @@ fn master_key(place: &str) -> &str {
     match place {
         "file" => "In a file of yours",
         "keyring" => "In the system's keyring",
+        "passphrase" => "In a file of yours, under a passphrase",
         other => other,
     }
 }
