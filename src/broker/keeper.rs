@@ -226,11 +226,14 @@ pub(super) fn source(home: &Home, place: KeyPlace) -> KeySource {
 
 /// What a person got wrong is no unavailability of the vault.
 pub(super) fn key_error(error: &vault::Error) -> ErrorReply {
-    let kind = match error {
-        vault::Error::Passphrase { .. } => ErrorKind::Failed,
-        vault::Error::Weak => ErrorKind::Usage,
-        vault::Error::OtherKey { .. } => ErrorKind::Exists,
-        _ => return vault_error(error),
+    let kind = if matches!(error, vault::Error::Passphrase { .. }) {
+        ErrorKind::Failed
+    } else if matches!(error, vault::Error::Weak) {
+        ErrorKind::Usage
+    } else if matches!(error, vault::Error::OtherKey { .. }) {
+        ErrorKind::Exists
+    } else {
+        ErrorKind::Unavailable
     };
     ErrorReply::caused(kind, error, error.hint())
 }

@@ -9,7 +9,7 @@ use std::{
     fs, io,
     io::Read as _,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{Broker, Common, path_error};
@@ -35,8 +35,8 @@ type Slot = Arc<Mutex<Option<Arc<Broker>>>>;
 pub struct Profiles {
     pub(super) common: Arc<Common>,
     slots: Mutex<BTreeMap<String, Slot>>,
-    /// Shared while a profile is opened or deleted; taken before any slot.
-    gate: RwLock<()>,
+    /// Held while a profile is opened or deleted; taken before any slot.
+    gate: Mutex<()>,
     in_use: Mutex<Arc<str>>,
 }
 
@@ -49,7 +49,7 @@ impl Profiles {
         Self {
             common: Arc::clone(common),
             slots: Mutex::default(),
-            gate: RwLock::default(),
+            gate: Mutex::default(),
             in_use: Mutex::new(in_use.into()),
         }
     }
@@ -92,7 +92,7 @@ impl Profiles {
     /// # Errors
     /// The default profile's vault cannot be opened.
     pub(super) fn alone<T>(&self, work: impl FnOnce(&[Arc<Broker>]) -> T) -> Result<T, ErrorReply> {
-        let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         // Its vault is open for as long as the audit log, so it must not count as closed.
         self.fill(DEFAULT_PROFILE, false)?;
         let slots: Vec<Slot> = self.slots().values().cloned().collect();
@@ -156,7 +156,7 @@ impl Profiles {
         if name == DEFAULT_PROFILE {
             return Err(usage("the default profile cannot be deleted".to_owned(), None));
         }
-        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = self.slot(name);
         let mut slot = lock(&slot);
         // Under the lock: nobody makes it the one in use, or opens it, from here on.
@@ -207,7 +207,7 @@ impl Profiles {
         if let Some(broker) = &*lock(&self.slot(name)) {
             return Ok(Arc::clone(broker));
         }
-        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         self.fill(name, create)
     }
 

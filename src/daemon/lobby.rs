@@ -35,12 +35,13 @@ use crate::{
 const MAX_CLIENTS: usize = 64;
 
 /// Opens what a passphrase opens.
-type Unlock = dyn Fn(&SecretString) -> Result<Arc<Common>, ErrorReply> + Send + Sync;
+pub(super) type Unlock =
+    Box<dyn Fn(&SecretString) -> Result<Arc<Common>, ErrorReply> + Send + Sync>;
 
 /// What the clients' threads share.
 struct Lobby {
     state: VaultState,
-    unlock: Box<Unlock>,
+    unlock: Unlock,
     opened: Mutex<Option<Arc<Common>>>,
     /// Wakes the main thread.
     bell: OwnedFd,
@@ -64,7 +65,7 @@ pub(super) fn wait(
     signals: &SignalFd,
     hold: &Hold,
     state: VaultState,
-    unlock: Box<Unlock>,
+    unlock: Unlock,
 ) -> io::Result<Option<Arc<Common>>> {
     let lobby = Arc::new(Lobby {
         state,
@@ -144,28 +145,33 @@ impl Lobby {
 
     fn answer(&self, envelope: Envelope) -> Result<Value, ErrorReply> {
         session::check_version(&envelope)?;
-        match envelope.request {
-            Request::Status => session::json(self.status()),
-            Request::Stop => {
-                self.stopping.store(true, Ordering::Release);
-                session::json(())
+        let request = envelope.request;
+        if matches!(request, Request::Status) {
+            return session::json(self.status());
+        }
+        if matches!(request, Request::Stop) {
+            self.stopping.store(true, Ordering::Release);
+            return session::json(());
+        }
+        if let Request::Vault(VaultRequest::Unlock { passphrase }) = request {
+            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            if opened.is_none() {
+                *opened = Some((self.unlock)(&passphrase.0)?);
             }
-            Request::Vault(VaultRequest::Unlock { passphrase }) => {
-                let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-                if opened.is_none() {
-                    *opened = Some((self.unlock)(&passphrase.0)?);
-                }
-                session::json(())
-            }
-            Request::Vault(VaultRequest::Lock) => session::json(()),
-            // Whoever connected before the passphrase came, and asks only now.
-            _ if self.opened().is_some() => Err(ErrorReply {
+            return session::json(());
+        }
+        if matches!(request, Request::Vault(VaultRequest::Lock)) {
+            return session::json(());
+        }
+        // Whoever connected before the passphrase came, and asks only now.
+        if self.opened().is_some() {
+            return Err(ErrorReply {
                 kind: ErrorKind::Unavailable,
                 message: "the vault has been opened only now".to_owned(),
                 hint: Some("try again".to_owned()),
-            }),
-            _ => Err(locked(self.state)),
+            });
         }
+        Err(locked(self.state))
     }
 
     fn status(&self) -> Status {

@@ -19,7 +19,6 @@ use nix::sys::{
     signalfd::{SfdFlags, SignalFd},
 };
 use rustix::fs::{FlockOperation, flock};
-use secrecy::SecretString;
 use serde::Serialize;
 use tokio::{
     net::TcpListener,
@@ -446,7 +445,7 @@ impl Server {
 fn unlock(
     keeper: Arc<KeyKeeper>,
     open: impl Fn() -> Result<Arc<Common>, ErrorReply> + Send + Sync + 'static,
-) -> Box<dyn Fn(&SecretString) -> Result<Arc<Common>, ErrorReply> + Send + Sync> {
+) -> lobby::Unlock {
     Box::new(move |passphrase| {
         keeper.unlock(passphrase).inspect_err(|error| {
             tracing::warn!(error = error.message, "the vault stays locked");

@@ -171,7 +171,7 @@ fn a_leftover_next_key_is_taken_up_by_whoever_opens() {
     // One of two vaults cannot be opened: the exchange stops half-way.
     let held = keys.open(&two).unwrap();
     let open = keys.open(&one).unwrap();
-    assert!(matches!(keys.rotate(&[&open], &[two.clone()]), Err(Error::Held { .. })));
+    assert!(matches!(keys.rotate(&[&open], std::slice::from_ref(&two)), Err(Error::Held { .. })));
     drop((open, held));
     assert!(dir.path().join("master.key.next").exists());
     let mut keys = load(dir.path());
@@ -333,9 +333,10 @@ mod keyring {
     struct Entry(PathBuf);
 
     fn error(error: io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::NotFound => Error::NoEntry,
-            _ => Error::PlatformFailure(Box::new(error)),
+        if error.kind() == io::ErrorKind::NotFound {
+            Error::NoEntry
+        } else {
+            Error::PlatformFailure(Box::new(error))
         }
     }
 

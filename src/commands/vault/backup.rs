@@ -46,9 +46,12 @@ pub(super) fn backup(args: &BackupArgs, context: &Context) -> Result<(), Error> 
     if args.force {
         file.persist(&path).map_err(|error| cannot_write(&path, &error.error))?;
     } else {
-        file.persist_noclobber(&path).map_err(|error| match error.error.kind() {
-            io::ErrorKind::AlreadyExists => exists(&path),
-            _ => cannot_write(&path, &error.error),
+        file.persist_noclobber(&path).map_err(|error| {
+            if error.error.kind() == io::ErrorKind::AlreadyExists {
+                exists(&path)
+            } else {
+                cannot_write(&path, &error.error)
+            }
         })?;
     }
     File::open(&directory)

@@ -16,10 +16,8 @@ use crate::{
 
 pub(super) fn restore(args: &RestoreArgs, context: &Context) -> Result<(), Error> {
     let file = File::open(&args.file).map_err(|error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            _ => ErrorKind::Failed,
-        };
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let kind = if missing { ErrorKind::NotFound } else { ErrorKind::Failed };
         Error::new(kind, format!("cannot read {}: {error}", args.file.display()))
     })?;
     restore::refuse(&context.home, args.force)?;
@@ -65,11 +63,10 @@ fn key_place(home: &Home) -> Result<KeyPlace, ErrorReply> {
     };
     let path = home.config();
     let config = Config::load(&path).map_err(|error| reply(&error))?;
-    match config.master_key.unwrap_or_default() {
-        KeyPlace::Keyring => {
-            edit::set_master_key(&path, KeyPlace::File).map_err(|error| reply(&error))?;
-            Ok(KeyPlace::File)
-        }
-        place => Ok(place),
+    let configured = config.master_key.unwrap_or_default();
+    if configured != KeyPlace::Keyring {
+        return Ok(configured);
     }
+    edit::set_master_key(&path, KeyPlace::File).map_err(|error| reply(&error))?;
+    Ok(KeyPlace::File)
 }

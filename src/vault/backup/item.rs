@@ -115,7 +115,7 @@ fn read_array<const N: usize>(input: &mut impl Read) -> Result<[u8; N]> {
 
 fn read_into(input: &mut impl Read, bytes: &mut [u8]) -> Result<()> {
     // The segments say themselves what is wrong with them; here it can only be that there are no more.
-    input.read_exact(bytes).map_err(|error| super::segments::error(error))
+    input.read_exact(bytes).map_err(|error| super::segments::error(error, Error::Read))
 }
 
 fn read_short(input: &mut impl Read, max: usize) -> Result<String> {

@@ -34,9 +34,9 @@ impl<R: Read> Reader<R> {
     /// [`Error::Damaged`], [`Error::Read`].
     pub fn new(mut input: R, passphrase: &SecretString) -> Result<Self> {
         let mut magic = [0; MAGIC.len()];
-        input.read_exact(&mut magic).map_err(|error| match cut_off(error) {
-            Error::CutOff => Error::NotOne,
-            error => error,
+        input.read_exact(&mut magic).map_err(|error| {
+            let error = cut_off(error);
+            if matches!(error, Error::CutOff) { Error::NotOne } else { error }
         })?;
         if &magic != MAGIC {
             return Err(Error::NotOne);

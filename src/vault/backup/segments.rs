@@ -40,7 +40,7 @@ impl<W: Write> Sealer<W> {
         );
         let plain = Zeroizing::new(Vec::with_capacity(SEGMENT_LEN + TAG_LEN));
         let mut sealer = Self { out, stream, bound, plain };
-        sealer.segment().map_err(error)?;
+        sealer.segment().map_err(|wrapped| error(wrapped, Error::Write))?;
         Ok(sealer)
     }
 
@@ -185,12 +185,9 @@ impl<R: Read> Read for Opener<R> {
 
 const CHANGED: &str = "a segment was changed";
 
-/// The error that a [`Sealer`] or an [`Opener`] wrapped.
-pub(super) fn error(error: io::Error) -> Error {
-    match error.downcast::<Error>() {
-        Ok(error) => error,
-        Err(error) => Error::Write(error),
-    }
+/// The error that a [`Sealer`] or an [`Opener`] wrapped; else it is the file's.
+pub(super) fn error(error: io::Error, other: fn(io::Error) -> Error) -> Error {
+    error.downcast::<Error>().unwrap_or_else(other)
 }
 
 pub(super) fn cut_off(error: io::Error) -> Error {

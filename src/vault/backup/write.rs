@@ -91,8 +91,5 @@ impl<W: Write> Writer<W> {
 
 /// What the segments said rather than that writing failed.
 fn unwrapped(error: Error) -> Error {
-    match error {
-        Error::Write(error) => segments::error(error),
-        other => other,
-    }
+    if let Error::Write(error) = error { segments::error(error, Error::Write) } else { error }
 }
