@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest path kept, in bytes.
+/// Longest path kept, in bytes: of a request, and of a program, whose end is kept.
 const PATH_MAX: usize = 2048;
 
 /// Longest of the other texts, in bytes. Host names have at most 253; methods are as long as an agent
@@ -66,7 +66,8 @@ impl Kind {
 /// formatted before the writing thread has it.
 ///
 /// The strings are escaped by JSON, so that no value can begin a line or steer a terminal. They are
-/// bounded when written (`path` 2048 bytes, others 256); `cut` then names what was shortened.
+/// bounded when written (`path` and `executable` 2048 bytes, others 256); `cut` then names what was
+/// shortened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When it happened; for a request, when it began.
@@ -247,7 +248,6 @@ impl Event {
             ("run", &mut self.run),
             ("agent", &mut self.agent),
             ("user", &mut self.user),
-            ("executable", &mut self.executable),
             ("connection", &mut self.connection),
             ("policy", &mut self.policy),
             ("host", &mut self.host),
@@ -257,6 +257,11 @@ impl Event {
                 cut.push(Cow::Borrowed(name));
             }
         }
+        // Its end says which program it is.
+        if let Some(shorter) = self.executable.as_deref().and_then(|path| end_of(path, PATH_MAX)) {
+            self.executable = Some(Arc::from(shorter));
+            cut.push(Cow::Borrowed("executable"));
+        }
         self.cut = cut;
     }
 }
@@ -264,6 +269,12 @@ impl Event {
 /// The beginning of `text` with at most `max` bytes, if `text` has more.
 fn shorten(text: &str, max: usize) -> Option<&str> {
     (text.len() > max).then(|| text.get(..text.floor_char_boundary(max)).unwrap_or_default())
+}
+
+/// The end of `text` with at most `max` bytes, if `text` has more.
+fn end_of(text: &str, max: usize) -> Option<&str> {
+    let over = text.len().checked_sub(max).filter(|over| *over > 0)?;
+    Some(text.get(text.ceil_char_boundary(over)..).unwrap_or_default())
 }
 
 /// A line as it was read.
@@ -334,6 +345,17 @@ mod tests {
         assert_eq!(event.path.as_deref().map(str::len), Some(PATH_MAX - 1));
         assert_eq!(event.host.as_deref().map(str::len), Some(TEXT_MAX));
         assert_eq!(event.cut, ["path", "host"]);
+    }
+
+    #[test]
+    fn of_a_long_path_of_a_program_the_end_is_kept() {
+        let mut event = Event::new(Kind::Request);
+        event.executable = Some(format!("/{}/curl", "é".repeat(1500)).into());
+        event.bound();
+        let kept = event.executable.unwrap();
+        assert_eq!(kept.len(), PATH_MAX - 1);
+        assert!(kept.ends_with("é/curl"));
+        assert_eq!(event.cut, ["executable"]);
     }
 
     #[test]
