@@ -123,7 +123,7 @@ fn sigkill_during_a_rotation_leaves_every_record_readable() {
     assert!(unfinished > 0, "no kill was in time");
 }
 
-const ROUNDS: u64 = 100;
+const ROUNDS: u64 = 300;
 
 fn rotator_on_a_full_disk(dir: &Path) {
     let mut keys = load(dir);
