@@ -148,3 +148,63 @@ impl Record {
 fn unsigned(why: &str) -> String {
     format!("the head of the audit log is not signed: {why}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::broker::{Broker, DEFAULT_PROFILE, testing::Stage};
+
+    #[test]
+    fn the_log_is_signed_with_the_same_key_by_the_next_daemon() {
+        let stage = Stage::new();
+        let key = stage.common.audit().public_key;
+        let stage = stage.again(|_| {});
+        let view = stage.common.audit();
+        assert_eq!((view.public_key, view.alarm, view.error), (key, None, None));
+        assert!(stage.common.problems().is_empty());
+    }
+
+    #[test]
+    fn a_log_put_back_while_nobody_served_is_found() {
+        let stage = Stage::new();
+        stage.common.note("before", None).unwrap();
+        let mut kept = Vec::new();
+        let stage = stage.again(|home| {
+            for path in [home.audit_log(), home.audit_log().with_extension("head")] {
+                kept.push((fs::read(&path).unwrap(), path));
+            }
+        });
+        stage.common.note("after", None).unwrap();
+        let stage = stage.again(|_| {
+            kept.iter().for_each(|(bytes, path)| crate::paths::write_private(path, bytes).unwrap());
+        });
+        let alarm = stage.common.audit().alarm.unwrap();
+        assert!(alarm.contains("older"), "{alarm}");
+    }
+
+    #[test]
+    fn without_the_vault_there_is_a_log_that_nobody_signs() {
+        let stage = Stage::new().again(|home| fs::remove_file(home.master_key()).unwrap());
+        stage.common.note("something", None).unwrap();
+        let problems = stage.common.problems();
+        assert!(problems[0].message.contains("not signed: "), "{problems:?}");
+        assert_eq!(stage.common.audit().public_key, "");
+        let error = Broker::open(&stage.common, DEFAULT_PROFILE).unwrap_err();
+        assert!(problems[0].message.ends_with(&error.message), "{error:?}");
+    }
+
+    #[test]
+    fn a_log_that_nobody_signed_for_a_while_is_no_tampering() {
+        let mut key = Vec::new();
+        let stage = Stage::new().again(|home| {
+            key = fs::read(home.master_key()).unwrap();
+            fs::remove_file(home.master_key()).unwrap();
+        });
+        stage.common.note("something", None).unwrap();
+        let stage =
+            stage.again(|home| crate::paths::write_private(&home.master_key(), &key).unwrap());
+        let view = stage.common.audit();
+        assert_eq!((view.alarm, view.error), (None, None));
+    }
+}

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
-use super::{Broker, Common, KeyKeeper, Network, OAuthOptions};
+use super::{Broker, ChooseKey, Common, KeyKeeper, Network, OAuthOptions};
 use crate::{
     audit,
     interceptor::Dialer,
@@ -29,28 +30,53 @@ impl Network for NoNetwork {
 /// A home that ends with the test.
 pub(super) struct Stage {
     pub(super) common: Arc<Common>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
     pub(super) directory: TempDir,
 }
 
 impl Stage {
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let home = Home::for_user(directory.path(), |_| None).unwrap();
-        home.ensure().unwrap();
+        home(&directory).ensure().unwrap();
+        Self::within(directory)
+    }
+
+    /// As the next daemon finds it, after `meanwhile`. Nobody may hold on to anything of this one.
+    pub(super) fn again(self, meanwhile: impl FnOnce(&Home)) -> Self {
+        self.common.close();
+        let Self { common, directory, .. } = self;
+        drop(common);
+        meanwhile(&home(&directory));
+        Self::within(directory)
+    }
+
+    /// What opens a home.
+    pub(super) fn open(&self, home: &Home) -> Arc<Common> {
+        open(home, &self.runtime)
+    }
+
+    fn within(directory: TempDir) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let oauth = OAuthOptions {
-            runtime: runtime.handle().clone(),
-            network: Arc::new(NoNetwork),
-            redirect_uri: "http://127.0.0.1:1/callback".to_owned(),
-            unreachable: None,
-        };
-        let chosen = Arc::new(|_| Ok(()));
-        let keeper = Arc::new(KeyKeeper::new(&home, KeyPlace::File, chosen));
-        let common = Common::open(&home, &keeper, audit::Settings::default(), oauth).unwrap();
-        Self { common, _runtime: runtime, directory }
+        let common = open(&home(&directory), &runtime);
+        Self { common, runtime, directory }
     }
+}
+
+fn home(directory: &TempDir) -> Home {
+    Home::for_user(directory.path(), |_| None).unwrap()
+}
+
+fn open(home: &Home, runtime: &Runtime) -> Arc<Common> {
+    let oauth = OAuthOptions {
+        runtime: runtime.handle().clone(),
+        network: Arc::new(NoNetwork),
+        redirect_uri: "http://127.0.0.1:1/callback".to_owned(),
+        unreachable: None,
+    };
+    let chosen: ChooseKey = Arc::new(|_| Ok(()));
+    let keeper = Arc::new(KeyKeeper::new(home, KeyPlace::File, chosen));
+    Common::open(home, &keeper, audit::Settings::default(), oauth).unwrap()
 }
 
 /// Stores [`KEY`] for a provider.

@@ -230,3 +230,94 @@ pub(super) fn backup_error(error: &backup::Error) -> ErrorReply {
     }
     ErrorReply { kind: ErrorKind::Failed, message: chain(error), hint: error.hint() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::broker::{
+        DEFAULT_PROFILE, restore,
+        testing::{Stage, connect},
+    };
+
+    /// With something in two profiles, of which the second is not open.
+    fn stage() -> Stage {
+        let stage = Stage::new();
+        let profiles = Profiles::new(&stage.common);
+        profiles.create("work").unwrap();
+        connect(&profiles.get(Some(DEFAULT_PROFILE)).unwrap(), "openai");
+        connect(&profiles.get(Some("work")).unwrap(), "openai");
+        drop(profiles);
+        stage
+    }
+
+    fn names(reports: &[ProfileReport]) -> Vec<&str> {
+        reports.iter().map(|report| report.profile.as_str()).collect()
+    }
+
+    #[test]
+    fn every_profile_is_verified_and_gets_new_keys_whether_it_is_open_or_not() {
+        let stage = stage();
+        let profiles = Profiles::new(&stage.common);
+        assert_eq!(names(&profiles.verify().unwrap()), [DEFAULT_PROFILE, "work"]);
+        let rotation = profiles.rotate(true, true).unwrap();
+        assert_eq!(names(&rotation.profiles), [DEFAULT_PROFILE, "work"]);
+        let work = profiles.get(Some("work")).unwrap();
+        assert_eq!(work.connections(None).unwrap().len(), 1);
+        assert_eq!(
+            names(&profiles.rotate(true, true).unwrap().profiles),
+            [DEFAULT_PROFILE, "work"]
+        );
+        drop((work, profiles));
+        let stage = stage.again(|_| {});
+        let reports = Profiles::new(&stage.common).verify().unwrap();
+        assert!(reports.iter().all(|report| report.records > 0 && report.damaged.is_empty()));
+    }
+
+    #[test]
+    fn a_backup_holds_every_profile_and_its_home_begins_a_log_of_its_own() {
+        let stage = stage();
+        let profiles = Profiles::new(&stage.common);
+        let path = stage.directory.path().join("backup");
+        let phrase = SecretString::from("correct horse battery");
+        let (_, report) = profiles.backup(File::create(&path).unwrap(), &phrase).unwrap();
+        assert_eq!(report.profiles, 2);
+        let home = Home::at(stage.directory.path().join("other"));
+        home.ensure().unwrap();
+        let file = File::open(&path).unwrap();
+        let restored = restore(file, &phrase, &home, |_| Ok(KeyPlace::File)).unwrap();
+        assert_eq!((restored.profiles, restored.records), (2, report.records));
+        let other = stage.open(&home);
+        let (ours, theirs) = (stage.common.audit(), other.audit());
+        assert_ne!(ours.public_key, theirs.public_key);
+        assert_eq!((theirs.alarm, theirs.error), (None, None));
+        let work = Profiles::new(&other).get(Some("work")).unwrap();
+        assert_eq!(work.connections(None).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_a_daemon_could_not_complete_the_next_does_in_every_profile() {
+        let stage = stage();
+        let profiles = Profiles::new(&stage.common);
+        profiles
+            .alone(|open| {
+                let vaults = profiles.vaults(open);
+                let begin = |vault: &SledVault| vault.begin_rotation().map_err(|e| vault_error(&e));
+                vaults.each(|_, vault| begin(vault)).unwrap();
+            })
+            .unwrap();
+        drop(profiles);
+        let stage = stage.again(|_| {});
+        let profiles = Profiles::new(&stage.common);
+        let rotating = || {
+            let ask = |open: &[Arc<Broker>]| {
+                profiles.vaults(open).each(|_, vault| Ok(vault.is_rotating())).unwrap()
+            };
+            profiles.alone(ask).unwrap()
+        };
+        assert_eq!(rotating(), [true, true]);
+        profiles.finish_rotations();
+        assert_eq!(rotating(), [false, false]);
+    }
+}

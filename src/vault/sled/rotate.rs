@@ -32,11 +32,15 @@ impl SledVault {
     /// What the store says. The vault is usable then, under keys of both kinds, and the next call goes
     /// on where this one ended.
     pub fn rotate(&self) -> Result<Rotated> {
-        let moment = self.lock();
-        let keys = self.keys();
-        self.exchange(&keys.master, keys.ring.with_new_key()?)?;
-        drop(moment);
+        self.begin_rotation()?;
         self.finish_rotation()
+    }
+
+    /// Its first step: new records are sealed under a new key from here on.
+    pub(crate) fn begin_rotation(&self) -> Result<()> {
+        let _moment = self.lock();
+        let keys = self.keys();
+        self.exchange(&keys.master, keys.ring.with_new_key()?)
     }
 
     /// Was a rotation of the data key begun and not completed?
@@ -135,11 +139,6 @@ mod tests {
         (dir, master, vault)
     }
 
-    fn begin(vault: &SledVault) {
-        let keys = vault.keys();
-        vault.exchange(&keys.master, keys.ring.with_new_key().unwrap()).unwrap();
-    }
-
     fn value(vault: &SledVault, key: &str) -> Vec<u8> {
         vault.get(key).unwrap().unwrap().expose_secret().to_vec()
     }
@@ -161,7 +160,7 @@ mod tests {
     fn an_interrupted_rotation_is_seen_and_completed_after_reopening() {
         let (dir, master, vault) = vault();
         vault.put("before", b"1").unwrap();
-        begin(&vault);
+        vault.begin_rotation().unwrap();
         vault.put("between", b"2").unwrap();
         drop(vault);
         let vault = SledVault::open(&dir.path().join("vault"), &master).unwrap();
