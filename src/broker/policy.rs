@@ -18,7 +18,7 @@ use crate::{
     gate::Denial,
     limits::{self, Limits},
     paths,
-    policy::{self, LimitRule, Policy, Quota, RULES_FILE, Verdict},
+    policy::{self, LimitRule, Policy, Quota, RULES_FILE},
     protocol::{ErrorKind, ErrorReply, chain},
 };
 
@@ -127,18 +127,7 @@ impl LivePolicy {
     /// [`ErrorKind::Failed`] if the file cannot be read or written, or would not be a policy then.
     pub fn append_rule(&self, rule: &str) -> Result<(), ErrorReply> {
         let seen = lock(&self.shared.seen);
-        // Without a `policy.toml` Cedar files deny what they do not permit, and with one its default
-        // decides: making the file must not change what it is.
-        append(&self.shared.directory, rule, || {
-            let policy = Policy::load(&self.shared.directory)
-                .map_err(|error| PolicyProblem::new(&error).reply())?;
-            Ok(match policy.default_verdict() {
-                Verdict::Allow => String::new(),
-                default @ (Verdict::Ask | Verdict::Deny) => {
-                    format!("default = \"{}\"", default.as_str())
-                }
-            })
-        })?;
+        append(&self.shared.directory, rule)?;
         self.shared.read(seen);
         Ok(())
     }
@@ -284,12 +273,7 @@ impl Seen {
 }
 
 /// Adds a rule at the end of the file: there it changes nothing that a person wrote.
-/// `beginning` is what the file begins with if it is not there.
-fn append(
-    directory: &Path,
-    rule: &str,
-    beginning: impl FnOnce() -> Result<String, ErrorReply>,
-) -> Result<(), ErrorReply> {
+fn append(directory: &Path, rule: &str) -> Result<(), ErrorReply> {
     let failed = |error: &dyn std::error::Error, hint| ErrorReply {
         kind: ErrorKind::Failed,
         message: format!("the rule cannot be added: {}", chain(error)),
@@ -301,7 +285,7 @@ fn append(
     let file = fs::canonicalize(&named).unwrap_or(named);
     let mut text = match fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => beginning()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(&error, None)),
     };
     let rule = rule.trim();

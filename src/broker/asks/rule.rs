@@ -1,9 +1,20 @@
 //! The rule that an "always" is: the same request, and nothing beside it.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::question::{CONNECT, Question};
 use crate::protocol::{ErrorKind, ErrorReply};
+
+/// Writes rules into the user's policy.
+pub trait Rules: fmt::Debug + Send + Sync {
+    /// Adds `rule`, a `[[rule]]` table in TOML as `policy.toml` has them, and applies it.
+    ///
+    /// # Errors
+    /// Why the policy is as it was.
+    fn append(&self, rule: &str) -> Result<(), ErrorReply>;
+}
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -14,8 +25,6 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Table<'a> {
     verdict: &'static str,
-    /// A rule that asks beats one that only allows.
-    over: &'static str,
     agent: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<&'a str>,
@@ -49,7 +58,6 @@ pub(super) fn always(question: &Question) -> Result<String, ErrorReply> {
     let host = question.connection.is_none();
     let table = Table {
         verdict: "allow",
-        over: "ask",
         agent: question.agent.strip_prefix("agent://local/").unwrap_or(&question.agent),
         connection: question.connection.as_deref(),
         host: host.then_some(&question.host),
@@ -74,7 +82,7 @@ mod tests {
         let rule = always(&question("/repos/a/\"b")).unwrap();
         assert_eq!(
             rule,
-            "[[rule]]\nverdict = \"allow\"\nover = \"ask\"\nagent = \"codex\"\nconnection = \"github/work\"\n\
+            "[[rule]]\nverdict = \"allow\"\nagent = \"codex\"\nconnection = \"github/work\"\n\
              action = \"DELETE\"\npath = '/repos/a/\"b'\nreason = \"always approved by ada\"\n"
         );
     }

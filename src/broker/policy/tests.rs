@@ -94,16 +94,6 @@ fn a_rule_is_added_where_there_was_no_file() {
 }
 
 #[test]
-fn a_rule_beside_cedar_files_does_not_allow_what_they_do_not_permit() {
-    let (home, live) = live(None);
-    let file = home.path().join("policy").join("a.cedar");
-    let permit = "permit(principal, action in Action::\"read\", resource);";
-    paths::write_private(&file, permit.as_bytes()).unwrap();
-    live.append_rule(RULE).unwrap();
-    assert_eq!(live.current().unwrap().default_verdict(), Verdict::Deny);
-}
-
-#[test]
 fn a_rule_that_means_nothing_leaves_the_file_alone() {
     let (home, live) = live(Some(RULE));
     let error = live.append_rule("[[rule]]\nverdict = \"perhaps\"\n").unwrap_err();
