@@ -59,17 +59,7 @@ impl Engine {
         match request(slice, query, None) {
             Ok(request) => {
                 let (policies, entities) = (&slice.policies, &slice.entities);
-                let response = self.authorizer.is_authorized(&request, policies, entities);
-                let decision = self.decision(&response)?;
-                if decision.verdict != Verdict::Ask {
-                    return Some(decision);
-                }
-                // All that refuses only asks. To Cedar a forbid is a forbid, so what allows all the
-                // same is evaluated by itself; what cannot be evaluated answers nothing.
-                let answered = slice.answers.as_ref().and_then(|answers| {
-                    self.decision(&self.authorizer.is_authorized(&request, answers, entities))
-                });
-                answered.filter(|answer| answer.verdict == Verdict::Allow).or(Some(decision))
+                self.decision(&self.authorizer.is_authorized(&request, policies, entities))
             }
             Err(error) => Some(failed(None, &error)),
         }

@@ -24,7 +24,6 @@ use super::{
 
 const RULE_KEYS: &[&str] = &[
     "verdict",
-    "over",
     "agent",
     "profile",
     "provider",
@@ -121,7 +120,6 @@ fn rule(
         until: None,
         reason: None,
         seconds: None,
-        over_ask: false,
     };
     let mut id = None;
     for (key, value) in table {
@@ -146,13 +144,6 @@ fn rule(
             }
             "seconds" => {
                 let mend = "it is for rules with verdict = \"ask\"".to_owned();
-                return Err(reader.wrong(key, value, mend));
-            }
-            "over" if rule.verdict == Verdict::Allow => {
-                rule.over_ask = reader.one(key, value, over)?;
-            }
-            "over" => {
-                let mend = "it is for rules with verdict = \"allow\"".to_owned();
                 return Err(reader.wrong(key, value, mend));
             }
             _ if names(reader, key, value, &mut rule.names)? => {}
@@ -288,11 +279,6 @@ fn until(text: &str) -> Result<Timestamp, String> {
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "expected a number".to_owned())
-}
-
-/// What an allowance holds over; there is one such thing.
-fn over(text: &str) -> Result<bool, String> {
-    if text == "ask" { Ok(true) } else { Err("expected `ask`".to_owned()) }
 }
 
 fn ask_seconds(text: &str) -> Result<u32, String> {

@@ -28,8 +28,6 @@ pub(super) struct Rule {
     pub(super) until: Option<Timestamp>,
     pub(super) reason: Option<String>,
     pub(super) seconds: Option<u32>,
-    /// It allows where another rule asks.
-    pub(super) over_ask: bool,
 }
 
 impl Rule {
@@ -38,9 +36,6 @@ impl Rule {
         let mut text = format!("@id({})\n", quoted(id));
         if self.verdict == Verdict::Ask {
             text.push_str("@verdict(\"ask\")\n");
-        }
-        if self.over_ask {
-            text.push_str("@over(\"ask\")\n");
         }
         if let Some(seconds) = self.seconds {
             line(&mut text, format_args!("@seconds(\"{seconds}\")"));

@@ -29,8 +29,6 @@ const MOST: usize = 1024;
 pub(super) struct Slice {
     key: Key,
     pub(super) policies: PolicySet,
-    /// Of those, the ones that allow what others ask about; none: there are none.
-    pub(super) answers: Option<PolicySet>,
     pub(super) entities: Entities,
     pub(super) principal: EntityUid,
     pub(super) action: EntityUid,
@@ -151,16 +149,6 @@ impl Slice {
         let policies =
             PolicySet::from_policies(statements.iter().map(|statement| statement.policy.clone()))
                 .map_err(|error| internal(&error))?;
-        let answers: Vec<_> = statements
-            .iter()
-            .filter(|statement| statement.answers())
-            .map(|statement| statement.policy.clone())
-            .collect();
-        let answers = if answers.is_empty() {
-            None
-        } else {
-            Some(PolicySet::from_policies(answers).map_err(|error| internal(&error))?)
-        };
         let mut globs: Vec<(String, PathGlob)> = Vec::new();
         for glob in statements.iter().flat_map(|statement| &statement.globs) {
             let Some(name) = glob.native() else { continue };
@@ -171,7 +159,6 @@ impl Slice {
         Ok(Self {
             key: Key::of(query, action),
             policies,
-            answers,
             entities: scene.entities(query)?,
             principal: scene.agent,
             action: scene.action,

@@ -69,11 +69,6 @@ impl Statement {
         &self.source
     }
 
-    /// Does it allow what others ask about (`@over("ask")` on a permit)? Nothing holds over a denial.
-    pub(super) fn answers(&self) -> bool {
-        self.verdict == Verdict::Allow && self.policy.annotation("over") == Some("ask")
-    }
-
     /// What a policy is for: the effect, or `ask` where the annotation says so.
     pub(super) fn verdict_of(policy: &Policy) -> Result<Verdict, String> {
         match (policy.effect(), policy.annotation("verdict")) {

@@ -95,34 +95,6 @@ fn deny_beats_ask_beats_allow_in_any_order() {
 }
 
 #[test]
-fn an_allowance_over_ask_beats_ask_and_no_denial() {
-    let over = "[[rule]]\nverdict = \"allow\"\nover = \"ask\"\npath = \"/repos/acme/app\"\n\
-                id = \"always\"\n";
-    let rule = |verdict: &str| format!("[[rule]]\nverdict = \"{verdict}\"\n");
-    let policy = rules(&(rule("ask") + over));
-    let decision = policy.decide(&query());
-    assert_eq!((decision.verdict, decision.policy.as_deref()), (Verdict::Allow, Some("always")));
-    assert_eq!(verdict(&policy, &Query { path: "/repos/acme", ..query() }), Verdict::Ask);
-    assert_eq!(verdict(&rules(&(rule("ask") + over + &rule("deny"))), &query()), Verdict::Deny);
-    assert_eq!(
-        verdict(&rules(&(String::from("default = \"ask\"\n") + over)), &query()),
-        Verdict::Allow
-    );
-}
-
-#[test]
-fn in_cedar_too_a_permit_may_answer_what_is_asked() {
-    let policy = cedar(
-        "@verdict(\"ask\") forbid(principal, action, resource);\n\
-         @over(\"ask\") permit(principal == Agent::\"agent://local/codex\", action, resource);\n\
-         permit(principal, action, resource);",
-    );
-    assert_eq!(verdict(&policy, &query()), Verdict::Allow);
-    let other = Query { agent: "agent://local/claude", ..query() };
-    assert_eq!(verdict(&policy, &other), Verdict::Ask);
-}
-
-#[test]
 fn the_statement_that_decides_is_named_with_its_reason() {
     let policy = rules(
         "[[rule]]\nverdict = \"ask\"\nid = \"careful\"\nreason = \"it is work\"\nseconds = 90\n\

@@ -33,9 +33,6 @@ fn rule(random: &mut Random) -> String {
     let mut text = "[[rule]]\n".to_owned();
     let verdict = random.one(&["allow", "deny", "ask", "allow"]);
     writeln!(text, "verdict = \"{verdict}\"").unwrap();
-    if verdict == "allow" && random.below(4) == 0 {
-        text.push_str("over = \"ask\"\n");
-    }
     let mut maybe = |text: &mut String, key: &str, values: &[&str]| {
         if random.below(3) == 0 {
             writeln!(text, "{key} = {}", random.one(values)).unwrap();
