@@ -25,6 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     measure("no policy", &Policy::default_allow())?;
     measure("1000 rules, spread", &parse(&spread())?)?;
     measure("1000 rules, 50 of them for each request", &parse(&crowded())?)?;
+    measure("1000 rules that differ by path", &parse(&paths("/teams/{}/**"))?)?;
+    measure("1000 rules that differ behind a wildcard", &parse(&paths("/*/{}/projects/*"))?)?;
     measure("1000 hosts refused", &parse(&hosts())?)?;
     Ok(())
 }
@@ -64,6 +66,20 @@ fn crowded() -> String {
     text
 }
 
+/// All for every agent and connection.
+fn paths(pattern: &str) -> String {
+    let mut text = String::new();
+    for rule in 0..RULES {
+        let verdict = if rule % 2 == 0 { "ask" } else { "approve" };
+        let path = pattern.replace("{}", &rule.to_string());
+        add(
+            &mut text,
+            &format!("verdict = \"{verdict}\"\nprovider = \"provider*\"\npath = \"{path}\""),
+        );
+    }
+    text
+}
+
 fn hosts() -> String {
     let mut text = String::new();
     for rule in 0..RULES {
@@ -76,7 +92,8 @@ fn add(text: &mut String, rule: &str) {
     let _: std::fmt::Result = writeln!(text, "[[rule]]\n{rule}");
 }
 
-/// Times requests of ten agents to twenty-five connections, a few of them new to the policy.
+/// Times requests of ten agents to twenty-five connections for two thousand paths, half of which no rule
+/// names; a few are new to the policy.
 fn measure(name: &str, policy: &Policy) -> Result<(), Box<dyn Error>> {
     let names = |prefix: &str, count| {
         (0..count).map(|number| format!("{prefix}{number}")).collect::<Vec<_>>()
@@ -85,7 +102,10 @@ fn measure(name: &str, policy: &Policy) -> Result<(), Box<dyn Error>> {
     let providers = names("provider", 25);
     let connections: Vec<_> = providers.iter().map(|name| format!("{name}/default")).collect();
     let hosts: Vec<_> = names("api.provider", 25);
-    let path = canonical("/teams/17/projects/x")?;
+    let mut paths = Vec::with_capacity(2 * RULES);
+    for number in 0..2 * RULES {
+        paths.push(canonical(&format!("/teams/{number}/projects/x"))?);
+    }
     let keys = ["page".to_owned(), "per_page".to_owned()];
     let zone = TimeZone::UTC;
     let time = Timestamp::now();
@@ -96,6 +116,7 @@ fn measure(name: &str, policy: &Policy) -> Result<(), Box<dyn Error>> {
         let provider = at(&providers, number / 7).unwrap_or_default();
         let connection = at(&connections, number / 7).unwrap_or_default();
         let host = at(&hosts, number / 7).unwrap_or_default();
+        let Some(path) = paths.get(number % paths.len()) else { continue };
         let query = Query {
             agent: &agent,
             user: "alice",
@@ -111,7 +132,7 @@ fn measure(name: &str, policy: &Policy) -> Result<(), Box<dyn Error>> {
             zone: &zone,
         };
         let began = Instant::now();
-        black_box(policy.decide_path(black_box(&query), &path));
+        black_box(policy.decide_path(black_box(&query), path));
         times.push(began.elapsed());
     }
     times.sort_unstable();

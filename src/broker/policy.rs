@@ -18,7 +18,7 @@ use crate::{
     gate::Denial,
     limits::{self, Limits},
     paths,
-    policy::{self, LimitRule, Policy, Quota, RULES_FILE},
+    policy::{self, LimitRule, Policy, Quota, RULES_FILE, Verdict},
     protocol::{ErrorKind, ErrorReply, chain},
 };
 
@@ -285,7 +285,10 @@ fn append(directory: &Path, rule: &str) -> Result<(), ErrorReply> {
     let file = fs::canonicalize(&named).unwrap_or(named);
     let mut text = match fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let policy = Policy::load(directory).map_err(|error| failed(&error, error.hint()))?;
+            new_rules(policy.default_verdict())
+        }
         Err(error) => return Err(failed(&error, None)),
     };
     let rule = rule.trim();
@@ -301,6 +304,15 @@ fn append(directory: &Path, rule: &str) -> Result<(), ErrorReply> {
     text.push('\n');
     Policy::parse_rules(&file, &text).map_err(|error| failed(&error, error.hint()))?;
     paths::write_private(&file, text.as_bytes()).map_err(|error| failed(&error, error.hint()))
+}
+
+/// A file of rules that changes nothing where there was none: with one, the default is to allow, which it
+/// is not where there are files in Cedar's language only.
+fn new_rules(default: Verdict) -> String {
+    match default {
+        Verdict::Allow => String::new(),
+        Verdict::Ask | Verdict::Deny => format!("default = \"{}\"\n", default.as_str()),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

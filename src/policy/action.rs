@@ -54,6 +54,11 @@ impl Action {
     }
 }
 
+/// Does the name stand for one action, and that for one method?
+pub(super) fn is_single(name: &str) -> bool {
+    name != OTHER && (name == CONNECT || READ.iter().chain(WRITE).any(|known| *known == name))
+}
+
 /// Is it the name of a group?
 pub(super) fn is_group(name: &str) -> bool {
     matches!(name, "read" | "write")

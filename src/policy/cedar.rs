@@ -7,6 +7,7 @@ use miette::Diagnostic;
 
 use super::{
     Error, Statement, Warning,
+    condition::Condition,
     error::Place,
     schema,
     statement::{Names, Scope},
@@ -44,7 +45,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Statement>, Error> {
             mend: Some(mend.to_owned()),
         };
         let verdict = Statement::verdict_of(policy).map_err(|message| {
-            refuse(message, "a forbid may have @verdict(\"ask\"); nothing else needs it")
+            refuse(message, "a forbid may have @verdict(\"ask\"), a permit @verdict(\"approve\")")
         })?;
         let seconds = policy.annotation("seconds").map(|text| {
             text.parse::<u32>().map_err(|_| {
@@ -63,7 +64,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Statement>, Error> {
             seconds: seconds.transpose()?,
             summary: summary(&source),
             scope: Scope::of(&policy, Names::default()),
-            globs: Vec::new(),
+            condition: Condition::default(),
             policy,
             source,
             file: Some(Arc::clone(&whole)),

@@ -1,4 +1,10 @@
 //! Evaluates a query against the statements.
+//!
+//! Which of them Cedar is asked about is chosen in two steps, each of which leaves out only what Cedar
+//! would find unsatisfied: by scope ([`super::slice`], kept), then of rules by what they say about paths,
+//! times and the like ([`super::condition`], compared every time). Where none is left, Cedar is not asked.
+//! Of a policy that is written in Cedar's language only the scope is looked at: its condition may be
+//! anything.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,9 +15,13 @@ use cedar_policy::{
 
 use super::{
     Error,
-    query::{Decision, Query, Resource, Verdict},
+    candidates::Combinations,
+    facts::{self, Facts},
+    path_glob::PathGlob,
+    query::{Decision, Query, Resource},
     slice::{Slice, Slices},
     statement::Statement,
+    verdict::Verdict,
 };
 
 /// The statements, ready to be asked.
@@ -21,6 +31,7 @@ pub(super) struct Engine {
     statements: Vec<Statement>,
     by_id: HashMap<Arc<str>, usize>,
     slices: Slices,
+    combinations: Combinations,
 }
 
 impl Engine {
@@ -29,11 +40,16 @@ impl Engine {
         super::schema::parsed()?;
         let ids = statements.iter().enumerate();
         let by_id = ids.map(|(at, statement)| (Arc::clone(&statement.id), at)).collect();
-        Ok(Self { authorizer: Authorizer::new(), statements, by_id, slices: Slices::default() })
+        Ok(Self { statements, by_id, ..Self::default() })
     }
 
     pub(super) fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// The statement that a decision names.
+    pub(super) fn decided_by(&self, decision: &Decision) -> Option<&Statement> {
+        self.statements.get(*self.by_id.get(decision.policy.as_ref()?)?)
     }
 
     /// What the statements decide; `None`: none of them matches.
@@ -41,28 +57,53 @@ impl Engine {
         if self.statements.is_empty() {
             return None;
         }
-        match self.slices.of(&self.statements, query) {
-            Ok(slice) if slice.policies.is_empty() => None,
-            Ok(slice) => self.evaluate(&slice, query),
-            Err(error) => Some(failed(None, &error)),
+        let slice = match self.slices.of(&self.statements, query) {
+            Ok(slice) => slice,
+            Err(error) => return Some(failed(None, &error)),
+        };
+        if slice.admitted.is_empty() {
+            return None;
         }
+        let lower = facts::lower(query.path);
+        let facts = Facts::new(query, &lower);
+        let admits = |place: &usize| {
+            let statement = self.statements.get(*place);
+            statement.is_none_or(|statement| statement.condition.admits(&facts))
+        };
+        let places: Vec<_> = slice.admitted.iter().copied().filter(admits).collect();
+        if places.is_empty() {
+            return None;
+        }
+        self.evaluate(&slice, &places, &facts)
     }
 
     /// What all statements decide, those that cannot match too.
     #[cfg(test)]
     pub(super) fn decide_whole(&self, query: &Query<'_>) -> Option<Decision> {
         let slice = Slice::whole(&self.statements, query).unwrap();
-        self.evaluate(&slice, query)
+        let lower = facts::lower(query.path);
+        self.evaluate(&slice, &slice.admitted, &Facts::new(query, &lower))
     }
 
-    fn evaluate(&self, slice: &Slice, query: &Query<'_>) -> Option<Decision> {
-        match request(slice, query, None) {
-            Ok(request) => {
-                let (policies, entities) = (&slice.policies, &slice.entities);
-                self.decision(&self.authorizer.is_authorized(&request, policies, entities))
-            }
-            Err(error) => Some(failed(None, &error)),
-        }
+    fn evaluate(&self, slice: &Slice, places: &[usize], facts: &Facts<'_>) -> Option<Decision> {
+        let asked = self.combinations.of(&self.statements, places).and_then(|candidates| {
+            let request = request(slice, &candidates.globs, facts, None)?;
+            Ok((candidates, request))
+        });
+        let (candidates, request) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return Some(failed(None, &error)),
+        };
+        let decide = |policies| {
+            self.decision(&self.authorizer.is_authorized(&request, policies, &slice.entities))
+        };
+        let decision = decide(&candidates.policies)?;
+        // In Cedar nothing beats a `forbid`: of those that permit, it says nothing then.
+        let approved = match &candidates.approving {
+            Some(approving) if decision.verdict == Verdict::Ask => decide(approving),
+            _ => None,
+        };
+        Some(approved.unwrap_or(decision))
     }
 
     fn decision(&self, response: &Response) -> Option<Decision> {
@@ -76,10 +117,6 @@ impl Engine {
             let id = self.statements.get(place).map(|statement| Arc::clone(&statement.id));
             return Some(failed(id, error));
         }
-        let verdict = match response.decision() {
-            CedarDecision::Allow => Verdict::Allow,
-            CedarDecision::Deny => Verdict::Deny,
-        };
         // Of those that decide, one is named: a denial before a question, then the first.
         let reasons = diagnostics.reason().filter_map(|id| self.statement(id));
         let named = reasons.min_by_key(|statement| {
@@ -87,16 +124,16 @@ impl Engine {
         });
         let Some(statement) = named else {
             // A denial without a reason: nothing matched.
-            return match verdict {
-                Verdict::Deny => None,
-                Verdict::Allow | Verdict::Ask => Some(failed(
+            return match response.decision() {
+                CedarDecision::Deny => None,
+                CedarDecision::Allow => Some(failed(
                     None,
                     &Error::Internal { message: "a decision has no reason".to_owned() },
                 )),
             };
         };
         Some(Decision {
-            verdict: statement.verdict,
+            verdict: statement.verdict.decides(),
             policy: Some(Arc::clone(&statement.id)),
             reason: statement.reason.clone(),
             ask_seconds: statement.seconds,
@@ -121,39 +158,39 @@ fn failed(policy: Option<Arc<str>>, error: &dyn std::error::Error) -> Decision {
 /// What Cedar is asked. `schema` checks that it is what policies were checked against.
 fn request(
     slice: &Slice,
-    query: &Query<'_>,
+    globs: &[(String, PathGlob)],
+    facts: &Facts<'_>,
     schema: Option<&cedar_policy::Schema>,
 ) -> Result<Request, Error> {
-    let context = context(slice, query)?;
+    let context = context(globs, facts)?;
     let (principal, action) = (slice.principal.clone(), slice.action.clone());
     Request::new(principal, action, slice.resource.clone(), context, schema)
         .map_err(|error| Error::Internal { message: error.to_string() })
 }
 
-fn context(slice: &Slice, query: &Query<'_>) -> Result<Context, Error> {
+fn context(globs: &[(String, PathGlob)], facts: &Facts<'_>) -> Result<Context, Error> {
     let text = |text: &str| Expression::new_string(text.to_owned());
     let number = |number: i8| Expression::new_long(number.into());
-    let lower = query.path.to_ascii_lowercase();
-    let globs = slice.globs.iter().filter(|(_, glob)| glob.matches(query.path, &lower));
+    let query = facts.query;
+    let globs = globs.iter().filter(|(_, glob)| glob.matches(facts));
     let globs = Expression::new_set(globs.map(|(name, _)| text(name)));
     let depth = query.path.bytes().filter(|byte| *byte == b'/').count();
-    let local = query.zone.to_datetime(query.time);
     let pairs = [
         ("host", text(query.host)),
         ("port", Expression::new_long(query.port.into())),
         ("egress", Expression::new_bool(query.resource == Resource::Host)),
         ("method", text(query.method.unwrap_or_default())),
         ("path", text(query.path)),
-        ("lower_path", Expression::new_string(lower)),
+        ("lower_path", text(facts.lower.text)),
         ("depth", Expression::new_long(i64::try_from(depth).unwrap_or(i64::MAX))),
         ("globs", globs),
         ("query", Expression::new_set(query.query_keys.iter().map(|key| text(key)))),
         ("run", text(query.run)),
         ("profile", text(query.profile)),
         ("time", Expression::new_long(query.time.as_second())),
-        ("hour", number(local.hour())),
-        ("minute", number(local.minute())),
-        ("weekday", number(local.weekday().to_monday_one_offset())),
+        ("hour", number(facts.local.hour())),
+        ("minute", number(facts.local.minute())),
+        ("weekday", Expression::new_long(facts.weekday().into())),
     ];
     Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value)))
         .map_err(|error| Error::Internal { message: error.to_string() })

@@ -7,11 +7,14 @@
 //!
 //! # Precedence
 //!
-//! Cedar's: a `forbid` beats every `permit`, in whichever file and order they stand. A rule `deny` is a
-//! `forbid`, `ask` is a `forbid` with the annotation `@verdict("ask")`, `allow` is a `permit`. So of the
-//! statements that match, deny beats ask beats allow; where none does, `default` of `policy.toml`
-//! decides. Without `policy.toml` that is `allow` where there is no policy at all, and Cedar's own
-//! answer, `deny`, where there are `.cedar` files.
+//! Of the statements that match, deny beats approve beats ask beats allow, in whichever file and order
+//! they stand; where none does, `default` of `policy.toml` decides. Without `policy.toml` that is `allow`
+//! where there is no policy at all, and Cedar's own answer, `deny`, where there are `.cedar` files.
+//!
+//! In Cedar's language `allow` is a `permit` and `deny` a `forbid`, which beats every `permit`. `ask` is a
+//! `forbid` with the annotation `@verdict("ask")`. `approve`, what "always" writes when a person is asked,
+//! is a `permit` with `@verdict("approve")`: where nothing but questions forbid, and one of these permits,
+//! the questions have been answered.
 //!
 //! # Failing
 //!
@@ -20,10 +23,13 @@
 //! policy denies.
 
 mod action;
+mod candidates;
 mod cedar;
+mod condition;
 mod draft;
 mod engine;
 mod error;
+mod facts;
 mod glob;
 mod limit;
 mod path_glob;
@@ -34,6 +40,7 @@ pub mod schema;
 mod slice;
 mod statement;
 mod table;
+mod verdict;
 mod window;
 
 use std::{fmt, fs, io, path::Path, sync::Arc};
@@ -43,9 +50,10 @@ pub use self::{
     draft::Draft,
     error::{Error, Place, Warning},
     limit::{LimitRule, Quota},
-    query::{Decision, Query, Resource, Verdict},
+    query::{Decision, Query, Resource},
     schema::agent_id,
     statement::Statement,
+    verdict::{RuleVerdict, Verdict},
 };
 
 use crate::request_path::Canonical;
@@ -163,13 +171,19 @@ impl Policy {
     }
 
     /// Decides about one request, with its path in every way a server may read it: the strictest
-    /// answer holds.
+    /// answer holds. Whoever approved of exactly this path has seen it as it is sent, and is not asked
+    /// about what else it may mean.
     #[must_use]
     pub fn decide_path(&self, query: &Query<'_>, path: &Canonical) -> Decision {
         let mut decision = self.decide(&Query { path: path.as_str(), ..*query });
+        if path.readings().is_empty() {
+            return decision;
+        }
+        let approved = self.engine.decided_by(&decision).is_some_and(Statement::approves_exactly);
         for reading in path.readings() {
             let other = self.decide(&Query { path: reading, ..*query });
-            if other.verdict > decision.verdict {
+            let answered = approved && other.verdict == Verdict::Ask;
+            if other.verdict > decision.verdict && !answered {
                 decision = other;
             }
         }

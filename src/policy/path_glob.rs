@@ -5,13 +5,20 @@
 //! has none in what a `*` took), a `**` at the end by a prefix. Other patterns are matched here, and
 //! the policy asks whether the pattern is among those that did.
 
-use super::glob::{like, quoted};
+use super::{
+    facts::Facts,
+    glob::{like, quoted},
+};
 use crate::request_path::canonical;
 
 /// A pattern for a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PathGlob {
     text: String,
+    /// What every path begins with that matches, in bytes: most are told apart by it.
+    fixed: usize,
+    /// Behind its first slash.
+    segments: Vec<String>,
     /// Letters count the same in either case.
     folded: bool,
 }
@@ -38,7 +45,11 @@ impl PathGlob {
             Err(error) => return Err(error.to_string()),
         }
         let text = if folded { text.to_ascii_lowercase() } else { text.to_owned() };
-        Ok(Self { text, folded })
+        let before = text.split('*').next().unwrap_or_default();
+        // `/a/**` matches `/a` too.
+        let fixed = if before == text { before } else { before.trim_end_matches('/') }.len();
+        let segments = text.split('/').skip(1).map(str::to_owned).collect();
+        Ok(Self { text, fixed, segments, folded })
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -76,25 +87,32 @@ impl PathGlob {
         self.text.strip_suffix("/**").filter(|prefix| !prefix.contains('*'))
     }
 
-    /// Does it match? `lower` is the path in lower case.
-    pub(super) fn matches(&self, path: &str, lower: &str) -> bool {
-        let path = if self.folded { lower } else { path };
-        // What both begin with is no segment.
-        let Some(path) = path.strip_prefix('/') else { return false };
-        let pattern: Vec<_> = self.text.split('/').skip(1).collect();
-        let path: Vec<_> = path.split('/').collect();
-        segments(&pattern, &path)
+    /// Does it stand for one path only?
+    pub(super) fn is_exact(&self) -> bool {
+        self.fixed == self.text.len()
+    }
+
+    /// Does it match the path?
+    pub(super) fn matches(&self, facts: &Facts<'_>) -> bool {
+        let path = if self.folded { &facts.lower } else { &facts.path };
+        if self.is_exact() {
+            return path.text == self.text;
+        }
+        // Without a slash at its beginning a path has no segments, and none is not one of them.
+        !path.segments.is_empty()
+            && self.text.get(..self.fixed).is_some_and(|fixed| path.text.starts_with(fixed))
+            && segments(&self.segments, &path.segments)
     }
 }
 
 /// As `like`, with segments for characters: on a failure the last `**` takes one more. At the end it
 /// takes any number, none included.
-fn segments(pattern: &[&str], path: &[&str]) -> bool {
+fn segments(pattern: &[String], path: &[&str]) -> bool {
     let (mut p, mut s) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while let Some(segment) = path.get(s) {
         match pattern.get(p) {
-            Some(&"**") => {
+            Some(wanted) if wanted == "**" => {
                 star = Some((p, s));
                 p += 1;
             }
@@ -110,16 +128,22 @@ fn segments(pattern: &[&str], path: &[&str]) -> bool {
             }
         }
     }
-    pattern.iter().skip(p).all(|segment| *segment == "**")
+    pattern.iter().skip(p).all(|segment| segment == "**")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{facts, query::Query, tests::query};
+
+    fn matches_path(glob: &PathGlob, path: &str) -> bool {
+        let query = Query { path, ..query() };
+        glob.matches(&Facts::new(&query, &facts::lower(path)))
+    }
 
     fn matches(pattern: &str, path: &str) -> bool {
         let glob = PathGlob::parse(pattern, false).unwrap();
-        glob.matches(path, &path.to_ascii_lowercase())
+        matches_path(&glob, path)
     }
 
     #[test]
@@ -136,6 +160,12 @@ mod tests {
             ("/a/**/z", "/a/b/c/z", true),
             ("/a/**/z", "/a/b/c/zz", false),
             ("/v*/x", "/v1/x", true),
+            ("/v*/x", "/v/x", true),
+            ("/v*/x", "/w/x", false),
+            ("/*", "/", true),
+            ("/a/", "/a/", true),
+            ("/a/", "/a", false),
+            ("/a/*", "/a", false),
             ("/**", "/", true),
             ("/**", "", false),
             ("**", "/a/b", true),
@@ -147,7 +177,7 @@ mod tests {
     #[test]
     fn a_folded_pattern_matches_in_either_case() {
         let glob = PathGlob::parse("/Repos/*/X/**", true).unwrap();
-        assert!(glob.matches("/REPOS/a/x", "/repos/a/x"));
+        assert!(matches_path(&glob, "/REPOS/a/x"));
     }
 
     #[test]

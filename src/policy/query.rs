@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+
+use super::verdict::Verdict;
 
 /// One request of an agent, or one connection that is to be passed through undecrypted.
 #[derive(Clone, Copy, Debug)]
@@ -47,39 +48,6 @@ pub enum Resource<'a> {
     },
     /// A host that no provider claims: [`Query::host`].
     Host,
-}
-
-/// What is decided. The greater one is the stricter one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// It may pass.
-    Allow,
-    /// It may pass once a person has said so.
-    Ask,
-    /// It may not pass.
-    Deny,
-}
-
-impl Verdict {
-    /// As `policy.toml` spells it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Ask => "ask",
-            Self::Deny => "deny",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "allow" => Ok(Self::Allow),
-            "ask" => Ok(Self::Ask),
-            "deny" => Ok(Self::Deny),
-            _ => Err("expected `allow`, `deny` or `ask`".to_owned()),
-        }
-    }
 }
 
 /// A verdict, and which statement it comes from.

@@ -10,15 +10,16 @@ use toml::de::DeTable;
 use super::{
     Error, Part,
     action::Action,
+    condition::Condition,
     error::Place,
     glob::Glob,
     limit::{self, LimitRule, Quota},
     path_glob::PathGlob,
-    query::Verdict,
     rule::Rule,
     schema::AGENT_PREFIX,
     statement::{Names, Scope, Statement},
     table::{Key, Reader, Value},
+    verdict::{RuleVerdict, Verdict},
     window::{self, Hours},
 };
 
@@ -83,7 +84,7 @@ fn statement(reader: &Reader<'_>, place: Place, table: &DeTable<'_>) -> Result<S
         seconds: rule.seconds,
         summary: rule.summary(),
         scope: Scope::of(&policy, rule.names),
-        globs: rule.paths.into_iter().filter(|path| path.native().is_some()).collect(),
+        condition: rule.condition,
         policy,
         source,
         file: None,
@@ -105,41 +106,37 @@ fn rule(
     let Some((key, value)) = verdict else {
         return Err(invalid(
             "the rule has no verdict",
-            "add verdict = \"allow\", \"deny\" or \"ask\"",
+            "add verdict = \"allow\", \"deny\", \"ask\" or \"approve\"",
         ));
     };
     let mut rule = Rule {
-        verdict: reader.one(key, value, Verdict::parse)?,
+        verdict: reader.one(key, value, RuleVerdict::parse)?,
         names: Names::default(),
-        ports: Vec::new(),
         actions: Vec::new(),
-        paths: Vec::new(),
-        query: Vec::new(),
-        hours: None,
-        days: Vec::new(),
-        until: None,
+        condition: Condition::default(),
         reason: None,
         seconds: None,
     };
     let mut id = None;
+    let condition = &mut rule.condition;
     for (key, value) in table {
         match key.get_ref().as_ref() {
             "verdict" => {}
             "id" => id = Some(reader.one(key, value, name)?),
             "profile" => rule.names.profiles = reader.list(key, value, glob)?,
-            "port" => rule.ports = reader.list(key, value, port)?,
+            "port" => condition.ports = reader.list(key, value, port)?,
             "action" => rule.actions = reader.list(key, value, action)?,
             "path" => {
                 // What refuses looks at letters in either case, what allows does not.
-                let folded = rule.verdict != Verdict::Allow;
-                rule.paths = reader.list(key, value, |text| PathGlob::parse(text, folded))?;
+                let folded = rule.verdict.forbids();
+                condition.paths = reader.list(key, value, |text| PathGlob::parse(text, folded))?;
             }
-            "query" => rule.query = reader.list(key, value, name)?,
-            "hours" => rule.hours = Some(reader.one(key, value, Hours::parse)?),
-            "days" => rule.days = reader.list(key, value, window::day)?,
-            "until" => rule.until = Some(reader.one(key, value, until)?),
+            "query" => condition.query = reader.list(key, value, name)?,
+            "hours" => condition.hours = Some(reader.one(key, value, Hours::parse)?),
+            "days" => condition.days = reader.list(key, value, window::day)?,
+            "until" => condition.until = Some(reader.one(key, value, until)?),
             "reason" => rule.reason = Some(reader.one(key, value, name)?),
-            "seconds" if rule.verdict == Verdict::Ask => {
+            "seconds" if rule.verdict == RuleVerdict::Ask => {
                 rule.seconds = Some(reader.one(key, value, ask_seconds)?);
             }
             "seconds" => {

@@ -2,30 +2,23 @@
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
-
 use super::{
     action::{self, CONNECT},
+    condition::{Condition, either},
     glob::{Glob, quoted},
-    path_glob::PathGlob,
-    query::Verdict,
     schema,
     statement::Names,
-    window::{Hours, day_name},
+    verdict::RuleVerdict,
+    window::day_name,
 };
 
 /// A rule; an empty list asks nothing.
 #[derive(Debug)]
 pub(super) struct Rule {
-    pub(super) verdict: Verdict,
+    pub(super) verdict: RuleVerdict,
     pub(super) names: Names,
-    pub(super) ports: Vec<u16>,
     pub(super) actions: Vec<&'static str>,
-    pub(super) paths: Vec<PathGlob>,
-    pub(super) query: Vec<String>,
-    pub(super) hours: Option<Hours>,
-    pub(super) days: Vec<u8>,
-    pub(super) until: Option<Timestamp>,
+    pub(super) condition: Condition,
     pub(super) reason: Option<String>,
     pub(super) seconds: Option<u32>,
 }
@@ -34,8 +27,8 @@ impl Rule {
     /// The Cedar policy. What a scope can say is said there: by it, policies are found.
     pub(super) fn cedar(&self, id: &str) -> String {
         let mut text = format!("@id({})\n", quoted(id));
-        if self.verdict == Verdict::Ask {
-            text.push_str("@verdict(\"ask\")\n");
+        if let verdict @ (RuleVerdict::Ask | RuleVerdict::Approve) = self.verdict {
+            line(&mut text, format_args!("@verdict({})", quoted(verdict.as_str())));
         }
         if let Some(seconds) = self.seconds {
             line(&mut text, format_args!("@seconds(\"{seconds}\")"));
@@ -43,7 +36,7 @@ impl Rule {
         if let Some(reason) = &self.reason {
             line(&mut text, format_args!("@reason({})", quoted(reason)));
         }
-        let effect = if self.verdict == Verdict::Allow { "permit" } else { "forbid" };
+        let effect = if self.verdict.forbids() { "forbid" } else { "permit" };
         let mut when = Vec::new();
         let principal = self.principal(&mut when);
         let action = self.action();
@@ -103,28 +96,14 @@ impl Rule {
     fn request(&self, when: &mut Vec<String>) {
         when.extend(one_of(&self.names.profiles, "context.profile"));
         when.extend(one_of(&self.names.hosts, "context.host"));
-        if !self.ports.is_empty() {
-            when.push(format!("{:?}.contains(context.port)", self.ports));
-        }
-        if !self.paths.is_empty() {
-            when.push(either(self.paths.iter().map(PathGlob::cedar).collect()));
-        }
-        for key in &self.query {
-            when.push(format!("context.query.contains({})", quoted(key)));
-        }
-        when.extend(self.hours.map(Hours::cedar));
-        if !self.days.is_empty() {
-            when.push(format!("{:?}.contains(context.weekday)", self.days));
-        }
-        if let Some(until) = self.until {
-            when.push(format!("context.time < {}", until.as_second()));
-        }
+        self.condition.cedar(when);
     }
 
     /// For people, in one line.
     pub(super) fn summary(&self) -> String {
         let mut words = Vec::new();
         let Names { agents, profiles, providers, connections, hosts } = &self.names;
+        let Condition { ports, paths, query, hours, days, until } = &self.condition;
         let mut say = |label: &str, texts: Vec<String>| {
             if !texts.is_empty() {
                 words.push(format!("{label} {}", texts.join(", ")));
@@ -137,12 +116,12 @@ impl Rule {
         say("provider", globs(providers));
         say("connection", globs(connections));
         say("host", globs(hosts));
-        say("port", self.ports.iter().map(ToString::to_string).collect());
-        say("path", self.paths.iter().map(|path| path.as_str().to_owned()).collect());
-        say("query", self.query.clone());
-        say("hours", self.hours.iter().map(ToString::to_string).collect());
-        say("days", self.days.iter().map(|day| day_name(*day).to_owned()).collect());
-        say("until", self.until.iter().map(ToString::to_string).collect());
+        say("port", ports.iter().map(ToString::to_string).collect());
+        say("path", paths.iter().map(|path| path.as_str().to_owned()).collect());
+        say("query", query.clone());
+        say("hours", hours.iter().map(ToString::to_string).collect());
+        say("days", days.iter().map(|day| day_name(*day).to_owned()).collect());
+        say("until", until.iter().map(ToString::to_string).collect());
         if words.is_empty() { "everything".to_owned() } else { words.join(", ") }
     }
 
@@ -153,7 +132,7 @@ impl Rule {
         if connects && connected {
             return Some("`connect` is for hosts without a provider: name a `host`, or methods");
         }
-        if connects && (!self.paths.is_empty() || !self.query.is_empty()) {
+        if connects && (!self.condition.paths.is_empty() || !self.condition.query.is_empty()) {
             return Some("`connect` is a connection that stays encrypted: it has no path or query");
         }
         None
@@ -168,9 +147,4 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 fn one_of(globs: &[Glob], operand: &str) -> Option<String> {
     let asks = !globs.is_empty() && !globs.iter().any(Glob::is_any);
     asks.then(|| either(globs.iter().map(|glob| glob.cedar(operand)).collect()))
-}
-
-fn either(conditions: Vec<String>) -> String {
-    let joined = conditions.join(" || ");
-    if conditions.len() > 1 { format!("({joined})") } else { joined }
 }

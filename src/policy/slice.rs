@@ -1,8 +1,9 @@
 //! Of all statements, those that can match one agent's action on one resource.
 //!
-//! Cedar evaluates every policy it is given. It is given only those whose scope admits the request:
-//! leaving out the others cannot change an answer, since a policy whose scope does not match is not
-//! satisfied. Slices are kept, for agents do much of the same.
+//! Cedar evaluates every policy it is given. It is given only those that may match: leaving out the
+//! others cannot change an answer, since a policy whose scope or condition does not hold is not
+//! satisfied. Here they are chosen by their scope, which needs no path and no clock. Slices are kept, for
+//! agents do much of the same.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,12 +11,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use cedar_policy::{Entities, Entity, EntityUid, PolicySet, RestrictedExpression};
+use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression};
 
 use super::{
     Error,
     action::Action,
-    path_glob::PathGlob,
     query::{Query, Resource},
     schema::{self, agent_name},
     statement::{Statement, Subject},
@@ -24,17 +24,16 @@ use super::{
 /// Slices that are kept. An agent can ask for as many hosts as it likes.
 const MOST: usize = 1024;
 
-/// What a request is evaluated with.
+/// What requests of one agent, action and resource are evaluated with.
 #[derive(Debug)]
 pub(super) struct Slice {
     key: Key,
-    pub(super) policies: PolicySet,
+    /// Places of the statements that may match, in ascending order.
+    pub(super) admitted: Vec<usize>,
     pub(super) entities: Entities,
     pub(super) principal: EntityUid,
     pub(super) action: EntityUid,
     pub(super) resource: EntityUid,
-    /// Patterns its policies look up, and what they are called.
-    pub(super) globs: Vec<(String, PathGlob)>,
 }
 
 /// What slices differ by.
@@ -122,49 +121,30 @@ impl Slices {
 }
 
 impl Slice {
-    /// The statements that can match.
     fn make(statements: &[Statement], query: &Query<'_>, action: Action) -> Result<Self, Error> {
         let scene = Scene::new(query, action)?;
         let subject = scene.subject(query);
-        let admitted: Vec<_> =
-            statements.iter().filter(|statement| statement.scope.admits(&subject)).collect();
-        Self::of(&admitted, query, action, scene)
-    }
-
-    /// All statements: what slices are compared with.
-    #[cfg(test)]
-    pub(super) fn whole(statements: &[Statement], query: &Query<'_>) -> Result<Self, Error> {
-        let action = Action::of(query.method);
-        Self::of(&statements.iter().collect::<Vec<_>>(), query, action, Scene::new(query, action)?)
-    }
-
-    fn of(
-        statements: &[&Statement],
-        query: &Query<'_>,
-        action: Action,
-        scene: Scene,
-    ) -> Result<Self, Error> {
-        let internal =
-            |error: &dyn std::error::Error| Error::Internal { message: error.to_string() };
-        let policies =
-            PolicySet::from_policies(statements.iter().map(|statement| statement.policy.clone()))
-                .map_err(|error| internal(&error))?;
-        let mut globs: Vec<(String, PathGlob)> = Vec::new();
-        for glob in statements.iter().flat_map(|statement| &statement.globs) {
-            let Some(name) = glob.native() else { continue };
-            if globs.iter().all(|(known, _)| *known != name) {
-                globs.push((name, glob.clone()));
-            }
-        }
+        let admitted = statements
+            .iter()
+            .enumerate()
+            .filter(|(_, statement)| statement.scope.admits(&subject))
+            .map(|(place, _)| place)
+            .collect();
         Ok(Self {
             key: Key::of(query, action),
-            policies,
+            admitted,
             entities: scene.entities(query)?,
             principal: scene.agent,
             action: scene.action,
             resource: scene.resource,
-            globs,
         })
+    }
+
+    /// One in which no statement is left out: what slices are compared with.
+    #[cfg(test)]
+    pub(super) fn whole(statements: &[Statement], query: &Query<'_>) -> Result<Self, Error> {
+        let slice = Self::make(statements, query, Action::of(query.method))?;
+        Ok(Self { admitted: (0..statements.len()).collect(), ..slice })
     }
 }
 

@@ -8,17 +8,17 @@ use cedar_policy::{
 };
 
 use super::{
+    condition::Condition,
     error::Place,
     glob::{self, Glob},
-    path_glob::PathGlob,
-    query::Verdict,
+    verdict::RuleVerdict,
 };
 
 /// One rule or Cedar policy.
 pub struct Statement {
     pub(super) id: Arc<str>,
     pub(super) place: Place,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: RuleVerdict,
     pub(super) reason: Option<Arc<str>>,
     pub(super) seconds: Option<u32>,
     /// For people, in one line.
@@ -28,8 +28,8 @@ pub struct Statement {
     /// The file that Cedar's errors about it count in; none: it was translated.
     pub(super) file: Option<Arc<str>>,
     pub(super) scope: Scope,
-    /// Patterns that its condition looks up by name.
-    pub(super) globs: Vec<PathGlob>,
+    /// What its `when` asks, of a rule.
+    pub(super) condition: Condition,
 }
 
 impl Statement {
@@ -47,7 +47,7 @@ impl Statement {
 
     /// What it says about what it matches.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> RuleVerdict {
         self.verdict
     }
 
@@ -69,13 +69,20 @@ impl Statement {
         &self.source
     }
 
-    /// What a policy is for: the effect, or `ask` where the annotation says so.
-    pub(super) fn verdict_of(policy: &Policy) -> Result<Verdict, String> {
+    /// Does it approve of a path that it names letter by letter?
+    pub(super) fn approves_exactly(&self) -> bool {
+        self.verdict == RuleVerdict::Approve && self.condition.is_about_exact_paths()
+    }
+
+    /// What a policy is for: the effect, or `ask` or `approve` where the annotation says so.
+    pub(super) fn verdict_of(policy: &Policy) -> Result<RuleVerdict, String> {
         match (policy.effect(), policy.annotation("verdict")) {
-            (Effect::Permit, None | Some("allow")) => Ok(Verdict::Allow),
-            (Effect::Forbid, None | Some("deny")) => Ok(Verdict::Deny),
-            (Effect::Forbid, Some("ask")) => Ok(Verdict::Ask),
+            (Effect::Permit, None | Some("allow")) => Ok(RuleVerdict::Allow),
+            (Effect::Permit, Some("approve")) => Ok(RuleVerdict::Approve),
+            (Effect::Forbid, None | Some("deny")) => Ok(RuleVerdict::Deny),
+            (Effect::Forbid, Some("ask")) => Ok(RuleVerdict::Ask),
             (Effect::Permit, Some("ask")) => Err("a `permit` cannot ask".to_owned()),
+            (Effect::Forbid, Some("approve")) => Err("a `forbid` cannot approve".to_owned()),
             (_, Some(other)) => Err(format!("@verdict(\"{other}\") means nothing here")),
         }
     }

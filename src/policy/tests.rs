@@ -81,13 +81,16 @@ fn cedar_files_alone_deny_what_they_do_not_permit() {
 }
 
 #[test]
-fn deny_beats_ask_beats_allow_in_any_order() {
+fn deny_beats_approve_beats_ask_beats_allow_in_any_order() {
     let rule = |verdict: &str| format!("[[rule]]\nverdict = \"{verdict}\"\n");
     for (verdicts, expected) in [
         (["allow", "ask", "deny"], Verdict::Deny),
         (["deny", "allow", "ask"], Verdict::Deny),
         (["ask", "allow", "allow"], Verdict::Ask),
         (["allow", "allow", "allow"], Verdict::Allow),
+        (["ask", "approve", "ask"], Verdict::Allow),
+        (["approve", "ask", "allow"], Verdict::Allow),
+        (["approve", "deny", "ask"], Verdict::Deny),
     ] {
         let policy = rules(&verdicts.map(rule).concat());
         assert_eq!(verdict(&policy, &query()), expected, "{verdicts:?}");
@@ -107,6 +110,56 @@ fn the_statement_that_decides_is_named_with_its_reason() {
     assert_eq!(asked.ask_seconds, Some(90));
     let denied = policy.decide(&Query { method: Some("DELETE"), ..query() });
     assert_eq!(denied.policy.as_deref(), Some("policy.toml:6"));
+}
+
+#[test]
+fn what_is_approved_is_not_asked_and_the_approval_is_named() {
+    let approval =
+        "[[rule]]\nid = \"yes\"\nverdict = \"approve\"\nreason = \"r\"\npath = \"/repos/**\"\n";
+    for asks in ["default = \"ask\"\n", "[[rule]]\nverdict = \"ask\"\n", ""] {
+        let policy = rules(&format!("{asks}{approval}"));
+        let decision = policy.decide(&query());
+        assert_eq!(decision.verdict, Verdict::Allow, "{asks}");
+        assert_eq!(decision.policy.as_deref(), Some("yes"), "{asks}");
+        assert_eq!((decision.reason.as_deref(), decision.ask_seconds), (Some("r"), None), "{asks}");
+        let other = if asks.is_empty() { Verdict::Allow } else { Verdict::Ask };
+        assert_eq!(verdict(&policy, &Query { path: "/user", ..query() }), other, "{asks}");
+    }
+}
+
+#[test]
+fn a_default_that_denies_allows_what_is_approved() {
+    let policy = rules("default = \"deny\"\n[[rule]]\nverdict = \"approve\"\naction = \"read\"");
+    assert_eq!(verdict(&policy, &query()), Verdict::Allow);
+    assert_eq!(verdict(&policy, &Query { method: Some("POST"), ..query() }), Verdict::Deny);
+}
+
+#[test]
+fn a_cedar_policy_may_approve_what_another_asks() {
+    let policy = cedar(
+        "@verdict(\"ask\") forbid(principal, action, resource);\n\
+         permit(principal, action, resource);\n\
+         @id(\"yes\") @verdict(\"approve\")\n\
+         permit(principal, action, resource) when { context.path like \"/repos/*\" };",
+    );
+    assert_eq!(policy.decide(&query()).policy.as_deref(), Some("yes"));
+    assert_eq!(verdict(&policy, &Query { path: "/user", ..query() }), Verdict::Ask);
+}
+
+#[test]
+fn who_approved_of_a_path_as_it_is_sent_is_not_asked_what_else_it_means() {
+    let path = canonical("/files/a%2Fb").unwrap();
+    let decide = |approved: &str, also: &str| {
+        let policy = rules(&format!(
+            "[[rule]]\nverdict = \"ask\"\n[[rule]]\nverdict = \"approve\"\npath = \"{approved}\"\n{also}"
+        ));
+        policy.decide_path(&query(), &path).verdict
+    };
+    assert_eq!(decide("/files/a%2Fb", ""), Verdict::Allow);
+    let denied = "[[rule]]\nverdict = \"deny\"\npath = \"/files/a/b\"\n";
+    assert_eq!(decide("/files/a%2Fb", denied), Verdict::Deny);
+    // Of a pattern nobody has seen what it covers.
+    assert_eq!(decide("/files/*", ""), Verdict::Ask);
 }
 
 #[test]
@@ -204,7 +257,9 @@ fn the_same_policy_in_cedars_language_decides_the_same() {
         "default = \"deny\"\n\
          [[rule]]\nverdict = \"allow\"\nagent = [\"codex\", \"claude-*\"]\naction = [\"read\", \"POST\"]\n\
          connection = [\"github/*\", \"openai/default\"]\npath = [\"/repos/*/app\", \"/v1/**\", \"/x\"]\n\
-         [[rule]]\nverdict = \"deny\"\nquery = \"force\"\nreason = \"it \\\"says\\\" so\"\n",
+         [[rule]]\nverdict = \"deny\"\nquery = \"force\"\nreason = \"it \\\"says\\\" so\"\n\
+         [[rule]]\nverdict = \"ask\"\naction = \"PUT\"\n\
+         [[rule]]\nverdict = \"approve\"\npath = \"/x\"\n",
     );
     let again = cedar(&policy.to_cedar());
     let force = ["force".to_owned()];
@@ -214,6 +269,8 @@ fn the_same_policy_in_cedars_language_decides_the_same() {
         ("agent://local/claude-2", "POST", "/v1/a/b", &[]),
         ("agent://local/other", "POST", "/v1/a/b", &[]),
         ("agent://local/codex", "GET", "/x", &force),
+        ("agent://local/codex", "PUT", "/x", &[]),
+        ("agent://local/codex", "PUT", "/y", &[]),
     ] {
         let query = Query { agent, method: Some(method), path, query_keys, ..query() };
         assert_eq!(policy.decide(&query).verdict, again.decide(&query).verdict, "{agent} {path}");

@@ -9,8 +9,8 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// second is not the greater one, over midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hours {
-    from: u16,
-    until: u16,
+    from: i16,
+    until: i16,
 }
 
 impl Hours {
@@ -23,6 +23,13 @@ impl Hours {
             return Err("the two are the same; without `hours` a rule holds all day".to_owned());
         }
         Ok(Self { from, until })
+    }
+
+    /// Is this minute of a day in it?
+    pub(super) fn contains(self, minute: i16) -> bool {
+        let Self { from, until } = self;
+        let (begun, over) = (minute >= from, minute >= until);
+        if from < until { begun && !over } else { begun || !over }
     }
 
     /// The condition in Cedar's language.
@@ -41,11 +48,11 @@ impl fmt::Display for Hours {
     }
 }
 
-fn minute(text: &str) -> Option<u16> {
+fn minute(text: &str) -> Option<i16> {
     let (hour, minute) = text.split_once(':')?;
     let number = |text: &str| {
         let digits = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        digits.then(|| text.parse::<u16>().ok()).flatten()
+        digits.then(|| text.parse::<i16>().ok()).flatten()
     };
     let (hour, minute) = (number(hour)?, number(minute)?);
     (minute < 60 && (hour < 24 || (hour == 24 && minute == 0))).then_some(hour * 60 + minute)
@@ -84,6 +91,27 @@ mod tests {
             format!("({now} >= 1320 || {now} < 390)")
         );
         assert!(Hours::parse("00:00-24:00").is_ok());
+    }
+
+    #[test]
+    fn a_minute_is_in_hours_that_have_begun_and_are_not_over() {
+        let day = Hours::parse("09:00-18:00").unwrap();
+        let night = Hours::parse("22:00-6:30").unwrap();
+        for (minute, in_day, in_night) in [
+            (0, false, true),
+            (389, false, true),
+            (390, false, false),
+            (540, true, false),
+            (1079, true, false),
+            (1080, false, false),
+            (1320, false, true),
+        ] {
+            assert_eq!(
+                (day.contains(minute), night.contains(minute)),
+                (in_day, in_night),
+                "{minute}"
+            );
+        }
     }
 
     #[test]

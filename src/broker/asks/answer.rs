@@ -7,7 +7,7 @@ use crate::{
     audit::{self, Event},
     broker::{Common, audit_error},
     protocol::{
-        ErrorKind, ErrorReply,
+        ErrorReply,
         asks::{AskAnswer, AskView},
     },
 };
@@ -48,13 +48,7 @@ impl Common {
     ) -> Result<AskView, ErrorReply> {
         let claim = self.asks.claim(id)?;
         if answer == AskAnswer::Always {
-            let rule = rule::always(&claim.question)?;
-            let rules = self.asks.rules.get().ok_or_else(|| ErrorReply {
-                kind: ErrorKind::Failed,
-                message: "there is no policy that a rule could be added to".to_owned(),
-                hint: Some("authsome policy init".to_owned()),
-            })?;
-            rules.append(&rule)?;
+            self.policy().append_rule(&rule::always(&claim.question)?)?;
         }
         let asked = &claim.question;
         let event = Event {

@@ -20,7 +20,7 @@ mod rule;
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -36,7 +36,6 @@ use self::question::Subject;
 pub use self::{
     answer::Approver,
     question::{Answer, CONNECT, Question},
-    rule::Rules,
 };
 use crate::protocol::{
     ErrorKind, ErrorReply,
@@ -64,8 +63,6 @@ pub struct Asks {
     revision: watch::Sender<u64>,
     /// Seconds that a question is open where its policy does not say.
     limit: AtomicU32,
-    /// Writes the rule that "always" is.
-    rules: OnceLock<Box<dyn Rules>>,
 }
 
 #[derive(Debug, Default)]
@@ -130,7 +127,6 @@ impl Default for Asks {
             state: Mutex::default(),
             revision: watch::Sender::new(0),
             limit: AtomicU32::new(DEFAULT_ASK_SECONDS),
-            rules: OnceLock::new(),
         }
     }
 }
@@ -224,11 +220,6 @@ impl Asks {
     /// Changes that, from the next question on.
     pub fn set_limit(&self, seconds: u32) {
         self.limit.store(seconds, Ordering::Relaxed);
-    }
-
-    /// Says who writes the rule that "always" is. The first one stays.
-    pub fn set_rules(&self, rules: Box<dyn Rules>) {
-        let _ = self.rules.set(rules);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

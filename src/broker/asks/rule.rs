@@ -1,75 +1,35 @@
 //! The rule that an "always" is: the same request, and nothing beside it.
 
-use std::fmt;
-
-use serde::Serialize;
-
 use super::question::{CONNECT, Question};
-use crate::protocol::{ErrorKind, ErrorReply};
+use crate::{
+    policy::{Draft, RuleVerdict},
+    protocol::{ErrorKind, ErrorReply},
+};
 
-/// Writes rules into the user's policy.
-pub trait Rules: fmt::Debug + Send + Sync {
-    /// Adds `rule`, a `[[rule]]` table in TOML as `policy.toml` has them, and applies it.
-    ///
-    /// # Errors
-    /// Why the policy is as it was.
-    fn append(&self, rule: &str) -> Result<(), ErrorReply>;
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    rule: [Table<'a>; 1],
-}
-
-/// The members of a `[[rule]]` that are needed here.
-#[derive(Serialize)]
-struct Table<'a> {
-    verdict: &'static str,
-    agent: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connection: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    action: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<&'a str>,
-    reason: String,
-}
-
-/// The rule that allows what `question` asks.
+/// The rule by which nobody is asked again what `question` asks. A denial that matches still holds.
 ///
 /// # Errors
-/// [`ErrorKind::Usage`] where the rule would say more than the question: in a rule's path and host a
-/// `*` stands for anything.
+/// [`ErrorKind::Usage`] where the rule would say more than the question.
 pub(super) fn always(question: &Question) -> Result<String, ErrorReply> {
-    let wild = [&question.path, &question.host, &question.agent].into_iter().any(|text| {
-        text.contains(['*', '?', '[', ']', '{', '}', '\\']) || text.contains(char::is_control)
-    });
-    if wild {
-        return Err(ErrorReply {
-            kind: ErrorKind::Usage,
-            message: "no rule can name exactly this request: it has a wildcard in its path".into(),
-            hint: Some("approve it once or for this run, or write the rule yourself".to_owned()),
-        });
-    }
     let connects = *question.method == *CONNECT;
-    let host = question.connection.is_none();
-    let table = Table {
-        verdict: "allow",
-        agent: question.agent.strip_prefix("agent://local/").unwrap_or(&question.agent),
+    let reason = format!("always approved by {}", question.user);
+    let draft = Draft {
+        verdict: RuleVerdict::Approve,
+        agent: Some(&question.agent),
+        profile: Some(&question.profile),
         connection: question.connection.as_deref(),
-        host: host.then_some(&question.host),
-        port: host.then_some(question.port),
-        action: &question.method,
+        host: Some(&question.host),
+        port: Some(question.port),
+        action: Some(&question.method),
         path: (!connects).then_some(&question.path),
-        reason: format!("always approved by {}", question.user),
+        reason: Some(&reason),
     };
-    toml::to_string(&Document { rule: [table] }).map_err(|error| ErrorReply {
-        kind: ErrorKind::Failed,
-        message: format!("the rule cannot be written: {error}"),
-        hint: None,
+    draft.to_toml().ok_or_else(|| ErrorReply {
+        kind: ErrorKind::Usage,
+        message: "no rule can name exactly this request: it has a `*`, or a method without a name \
+                  in policies"
+            .to_owned(),
+        hint: Some("approve it once or for this run, or write the rule yourself".to_owned()),
     })
 }
 
@@ -78,17 +38,18 @@ mod tests {
     use super::{super::tests::question, *};
 
     #[test]
-    fn a_rule_names_the_agent_the_connection_the_method_and_the_path() {
-        let rule = always(&question("/repos/a/\"b")).unwrap();
+    fn a_rule_names_all_that_the_question_does() {
+        let rule = always(&question("/repos/a/'b")).unwrap();
         assert_eq!(
             rule,
-            "[[rule]]\nverdict = \"allow\"\nagent = \"codex\"\nconnection = \"github/work\"\n\
-             action = \"DELETE\"\npath = '/repos/a/\"b'\nreason = \"always approved by ada\"\n"
+            "[[rule]]\nverdict = \"approve\"\nagent = \"codex\"\nprofile = \"default\"\n\
+             connection = \"github/work\"\nhost = \"api.test\"\nport = 443\naction = \"DELETE\"\n\
+             path = \"/repos/a/'b\"\nreason = \"always approved by ada\"\n"
         );
     }
 
     #[test]
-    fn a_rule_about_a_connection_names_host_and_port() {
+    fn a_rule_about_a_connection_has_no_path() {
         let rule = always(&Question {
             connection: None,
             method: CONNECT.into(),
@@ -101,9 +62,11 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_would_be_a_pattern_is_refused() {
-        for path in ["/a/*", "/a/b?", "/[a]"] {
+    fn what_would_be_a_pattern_is_refused() {
+        for path in ["/a/*", "/**"] {
             assert_eq!(always(&question(path)).unwrap_err().kind, ErrorKind::Usage, "{path}");
         }
+        let purge = Question { method: "PURGE".into(), ..question("/a") };
+        assert_eq!(always(&purge).unwrap_err().kind, ErrorKind::Usage);
     }
 }

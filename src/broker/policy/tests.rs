@@ -46,7 +46,10 @@ fn a_policy_with_an_error_denies_and_the_old_one_is_gone() {
     let problem = live.current().unwrap_err();
     assert!(problem.message.contains("policy.toml:2:11: bad value for `verdict`"), "{problem:?}");
     assert_eq!(problem.denial().code, "policy-invalid");
-    assert_eq!(problem.reply().hint.as_deref(), Some("expected `allow`, `deny` or `ask`"));
+    assert_eq!(
+        problem.reply().hint.as_deref(),
+        Some("expected `allow`, `deny`, `ask` or `approve`")
+    );
     write(&home, RULE);
     live.shared.look();
     assert_eq!(rules(&live), 1);
@@ -91,6 +94,56 @@ fn a_rule_is_added_where_there_was_no_file() {
     fs::remove_dir_all(home.path().join("policy")).unwrap();
     live.append_rule(RULE).unwrap();
     assert_eq!(rules(&live), 1);
+}
+
+#[test]
+fn a_rule_that_is_added_where_cedar_denies_does_not_allow_the_rest() {
+    let (home, live) = live(None);
+    let file = home.path().join("policy").join("a.cedar");
+    paths::write_private(&file, b"permit(principal, action in Action::\"read\", resource);")
+        .unwrap();
+    live.append_rule(RULE).unwrap();
+    let policy = live.current().unwrap();
+    assert_eq!((policy.default_verdict(), rules(&live)), (Verdict::Deny, 2));
+}
+
+#[test]
+fn a_rule_that_approves_ends_the_asking_at_once() {
+    let query = policy::Query {
+        agent: "agent://local/codex",
+        user: "ada",
+        profile: "default",
+        run: "00ff",
+        method: Some("POST"),
+        host: "api.test",
+        port: 443,
+        path: "/orders",
+        query_keys: &[],
+        resource: policy::Resource::Connection { provider: "shop", connection: "shop/work" },
+        time: jiff::Timestamp::UNIX_EPOCH,
+        zone: &jiff::tz::TimeZone::UTC,
+    };
+    let draft = policy::Draft {
+        verdict: policy::RuleVerdict::Approve,
+        agent: Some(query.agent),
+        profile: Some(query.profile),
+        connection: Some("shop/work"),
+        host: Some(query.host),
+        port: Some(query.port),
+        action: query.method,
+        path: Some(query.path),
+        reason: None,
+    };
+    let rule = draft.to_toml().unwrap();
+    for before in ["default = \"ask\"\n", "[[rule]]\nverdict = \"ask\"\naction = \"write\"\n"] {
+        let (_home, live) = live(Some(before));
+        let decide =
+            |path| live.current().unwrap().decide(&policy::Query { path, ..query }).verdict;
+        assert_eq!(decide("/orders"), Verdict::Ask, "{before}");
+        live.append_rule(&rule).unwrap();
+        assert_eq!(decide("/orders"), Verdict::Allow, "{before}");
+        assert_eq!(decide("/orders/1"), Verdict::Ask, "{before}");
+    }
 }
 
 #[test]

@@ -24,6 +24,8 @@ use crate::{
 
 /// What `init` writes.
 const TEMPLATE: &str = include_str!("template.toml");
+/// What its default is.
+const TEMPLATE_DEFAULT: &str = "default = \"allow\"";
 
 pub(super) fn policy(args: &PolicyArgs, context: &Context) -> Result<(), Error> {
     match &args.command {
@@ -41,17 +43,28 @@ fn init(context: &Context) -> Result<(), Error> {
     let directory = context.home.policy();
     paths::create_private_dir(&directory)?;
     let path = directory.join(RULES_FILE);
-    match paths::create_private(&path, TEMPLATE.as_bytes()) {
+    let exists = || {
+        let message = format!("{} exists", path.display());
+        Error::new(ErrorKind::Exists, message).hint("authsome policy show")
+    };
+    if path.exists() {
+        return Err(exists());
+    }
+    // Where files in Cedar's language stand alone, what they do not permit is denied, and stays so.
+    let default = Policy::load(&directory)?.default_verdict().as_str();
+    let text = TEMPLATE.replacen(TEMPLATE_DEFAULT, &format!("default = \"{default}\""), 1);
+    match paths::create_private(&path, text.as_bytes()) {
         Ok(()) => {}
         Err(paths::Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
-            let message = format!("{} exists", path.display());
-            return Err(Error::new(ErrorKind::Exists, message).hint("authsome policy show"));
+            return Err(exists());
         }
         Err(error) => return Err(error.into()),
     }
     let shown = path.display().to_string();
     Ok(context.output.result(json!({ "status": "created", "path": shown }), |text| {
-        text.line(format!("Wrote {shown}. It allows everything, as it was without it."));
+        text.line(format!(
+            "Wrote {shown}. It changes nothing: the default is to {default}, as it was without it."
+        ));
         text.dim("Next: edit it, then authsome policy check");
     })?)
 }
