@@ -91,3 +91,36 @@ fn set(statements: &[&Statement]) -> Result<PolicySet, Error> {
     PolicySet::from_policies(statements.iter().map(|statement| statement.policy.clone()))
         .map_err(|error| Error::Internal { message: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::rules;
+
+    #[test]
+    fn what_is_kept_is_bounded_by_its_statements() {
+        let policy = rules(&"[[rule]]\nverdict = \"deny\"\n".repeat(64));
+        let combinations = Combinations::default();
+        for combination in 0..MOST / 32 {
+            // The first places spell its number: no two are the same.
+            let chosen = |place: &usize| *place >= 12 || (combination >> place) & 1 == 1;
+            let places: Vec<_> = (0..64).filter(chosen).collect();
+            let candidates = combinations.of(policy.statements(), &places).unwrap();
+            assert_eq!(candidates.policies.num_of_policies(), places.len());
+        }
+        let kept = combinations.kept.into_inner().unwrap();
+        assert!(kept.statements <= MOST, "{}", kept.statements);
+        let held: usize = kept.by_places.keys().map(|places| places.len()).sum();
+        assert_eq!(kept.statements, held);
+    }
+
+    #[test]
+    fn who_approves_stands_in_a_set_of_its_own() {
+        let policy = rules(
+            "[[rule]]\nverdict = \"ask\"\n[[rule]]\nverdict = \"approve\"\n[[rule]]\nverdict = \"allow\"\n",
+        );
+        let candidates = |places| Candidates::new(policy.statements(), places).unwrap();
+        assert_eq!(candidates(&[0, 1, 2]).approving.unwrap().num_of_policies(), 1);
+        assert!(candidates(&[0, 2]).approving.is_none());
+    }
+}

@@ -90,7 +90,44 @@ fn bounded(mut reason: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::tests::{begin, question},
+        *,
+    };
+    use crate::{broker::testing::Stage, policy::RuleVerdict, protocol::ErrorKind};
+
+    fn answer_always(common: &Common, path: &str) -> Result<AskView, ErrorReply> {
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        clock.block_on(async {
+            let asking = begin(&common.asks, question(path)).await;
+            let id = common.asks.pending()[0].id.clone();
+            let answered = common.answer_ask(&id, AskAnswer::Always, Approver::Cli);
+            if answered.is_ok() {
+                assert_eq!(asking.await, Answer::Always);
+            } else {
+                assert_eq!(common.asks.count(), 1, "the question waits on");
+            }
+            answered
+        })
+    }
+
+    #[test]
+    fn what_is_always_approved_is_a_rule_from_then_on() {
+        let stage = Stage::new();
+        answer_always(&stage.common, "/repos/a").unwrap();
+        let policy = stage.common.policy().current().unwrap();
+        let [rule] = policy.statements() else { panic!("{policy:?}") };
+        assert_eq!(rule.verdict(), RuleVerdict::Approve);
+        assert_eq!(rule.reason(), Some("always approved by ada"));
+    }
+
+    #[test]
+    fn what_no_rule_can_say_is_not_approved_and_waits_on() {
+        let stage = Stage::new();
+        let error = answer_always(&stage.common, "/repos/*").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Usage);
+        assert!(stage.common.policy().current().unwrap().statements().is_empty());
+    }
 
     #[test]
     fn a_reason_is_cut_between_characters() {

@@ -29,7 +29,7 @@ fn of_run(run: &str, path: &str) -> Question {
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Begins to ask, and comes back when the question is there.
-async fn begin<'a>(
+pub(super) async fn begin<'a>(
     asks: &'a Asks,
     question: Question,
 ) -> std::pin::Pin<Box<impl Future<Output = Answer> + use<'a>>> {
