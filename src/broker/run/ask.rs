@@ -11,6 +11,8 @@ use crate::{
 /// What a policy said when it did not decide itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
+    /// The method, with those that its headers name; none: the request's own, or no request.
+    pub(super) method: Option<String>,
     /// `provider/connection` whose credential is at stake.
     pub(super) connection: Option<Arc<str>>,
     /// Id of the policy.
@@ -29,8 +31,9 @@ impl RunGate {
     ///
     /// # Errors
     /// The denial, unless it may pass.
-    pub(super) async fn ask(&self, facts: &RequestFacts, asked: Asked) -> Result<(), Denial> {
-        let method = facts.method.as_str();
+    pub(super) async fn ask(&self, facts: &RequestFacts, mut asked: Asked) -> Result<(), Denial> {
+        let named = asked.method.take();
+        let method = named.as_deref().unwrap_or(facts.method.as_str());
         self.put(method, &facts.target, facts.path.as_str(), asked).await
     }
 

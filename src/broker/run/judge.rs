@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, request::Parts};
+use http::{HeaderName, Method, request::Parts};
 use jiff::{Timestamp, tz::TimeZone};
 use percent_encoding::percent_decode;
 
@@ -57,16 +57,26 @@ impl RunGate {
         let keys = query_keys(head.uri.query().unwrap_or_default());
         let matter =
             Matter { target: &facts.target, connection, request: Some((&facts.path, &keys)) };
-        let mut method = facts.method.as_str();
+        let method = facts.method.as_str();
         let mut decision = self.decision(&policy, &matter, Some(method));
-        for other in overrides(head) {
-            let next = self.decision(&policy, &matter, Some(&other));
+        let overrides = overrides(head, method);
+        for other in &overrides {
+            let next = self.decision(&policy, &matter, Some(other));
             if next.verdict > decision.verdict {
                 decision = next;
-                method = "an overridden method for";
             }
         }
-        said(decision, method, facts.path.as_str(), &matter)
+        // What a server may take it for is what is told, and what a person is asked about.
+        let named = match overrides.as_slice() {
+            [] => None,
+            others => Some(format!("{method} as {}", others.join(" or "))),
+        };
+        let mut ruling =
+            said(decision, named.as_deref().unwrap_or(method), facts.path.as_str(), &matter);
+        if let Said::Ask(asked) = &mut ruling.says {
+            asked.method = named;
+        }
+        ruling
     }
 
     /// What the policy says about a connection that would be passed through unread.
@@ -125,6 +135,7 @@ fn said(decision: Decision, method: &str, path: &str, matter: &Matter<'_>) -> Ru
             })
         }
         Verdict::Ask => Said::Ask(Asked {
+            method: None,
             connection: matter.connection.cloned(),
             policy: policy.clone(),
             reason,
@@ -134,12 +145,20 @@ fn said(decision: Decision, method: &str, path: &str, matter: &Matter<'_>) -> Ru
     Ruling { says, policy, connection: matter.connection.cloned() }
 }
 
-/// The methods that override headers name; usually none.
-fn overrides(head: &Parts) -> Vec<String> {
+/// The methods that override headers name, if they are not the request's own; usually none. What is
+/// none is one without a name.
+fn overrides(head: &Parts, own: &str) -> Vec<String> {
     let values = OVERRIDES.iter().flat_map(|name| head.headers.get_all(name));
-    values
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_ascii_uppercase())
-        .collect()
+    let mut methods: Vec<String> = values
+        .map(|value| {
+            let text = value.to_str().unwrap_or_default().trim().to_ascii_uppercase();
+            Method::from_bytes(text.as_bytes()).map_or_else(|_| "OTHER".to_owned(), |_| text)
+        })
+        .filter(|method| method != own)
+        .collect();
+    methods.sort();
+    methods.dedup();
+    methods
 }
 
 /// The names of a query's parameters, decoded. Some servers end them at `;` as well.
@@ -172,8 +191,10 @@ mod tests {
         let request = http::Request::builder()
             .header("X-HTTP-Method-Override", " delete ")
             .header("x-http-method", "PUT")
+            .header("x-method-override", "GET, DELETE")
+            .header("x-method-override", "get")
             .body(())
             .unwrap();
-        assert_eq!(overrides(&request.into_parts().0), ["DELETE", "PUT"]);
+        assert_eq!(overrides(&request.into_parts().0, "GET"), ["DELETE", "OTHER", "PUT"]);
     }
 }
