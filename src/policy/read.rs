@@ -161,7 +161,7 @@ fn limit(reader: &Reader<'_>, place: Place, table: &DeTable<'_>) -> Result<Limit
             "id" => id = Some(reader.one(key, value, name)?),
             "reason" => reason = Some(reader.one(key, value, name)?),
             "requests" => requests = Some(reader.one(key, value, number)?),
-            "bytes" => bytes = Some(reader.one(key, value, limit::bytes)?),
+            "bytes" => bytes = Some(reader.one(key, value, |text| some(limit::bytes(text)?))?),
             "per" => per = Some(reader.one(key, value, limit::period)?),
             _ if names(reader, key, value, &mut names_)? => {}
             _ => return Err(reader.unknown(key, LIMIT_KEYS)),
@@ -275,7 +275,13 @@ fn until(text: &str) -> Result<Timestamp, String> {
 }
 
 fn number(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "expected a number".to_owned())
+    some(text.parse().map_err(|_| "expected a number".to_owned())?)
+}
+
+/// Not nothing: to count what is never allowed is not what counting is for.
+fn some(number: u64) -> Result<u64, String> {
+    let nothing = || "it allows nothing; a [[rule]] with verdict = \"deny\" says so".to_owned();
+    Some(number).filter(|number| *number > 0).ok_or_else(nothing)
 }
 
 fn ask_seconds(text: &str) -> Result<u32, String> {
