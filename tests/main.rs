@@ -6,6 +6,7 @@ mod audit;
 mod child;
 mod cli;
 mod dashboard;
+mod decisions;
 mod dependencies;
 mod fuzz;
 mod import;

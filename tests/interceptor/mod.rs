@@ -1,7 +1,7 @@
 //! The interceptor between a real client and a real server, with a gate of the test's own.
 
 #[path = "../support/upstream.rs"]
-mod upstream;
+pub(crate) mod upstream;
 
 mod bodies;
 mod bombs;
@@ -10,7 +10,7 @@ mod failures;
 mod fetch;
 mod floods;
 mod gate;
-mod harness;
+pub(crate) mod harness;
 mod holding;
 mod lifecycle;
 mod placeholders;
