@@ -4,7 +4,10 @@ use std::fs;
 
 use authsome::{
     broker::asks::{Approver, MAX_WAITING_OF_RUN},
-    protocol::asks::{AskAnswer, AskView},
+    protocol::{
+        ErrorKind,
+        asks::{AskAnswer, AskView},
+    },
 };
 use tokio::join;
 
@@ -100,7 +103,7 @@ async fn what_is_approved_always_is_a_rule_from_then_on() {
     assert_eq!(received(&stage), ["POST /items"]);
     let written = fs::read_to_string(stage.policy_file()).unwrap();
     assert!(written.starts_with(WRITES.trim_end()), "{written}");
-    assert!(written.contains("verdict = \"allow\""), "{written}");
+    assert!(written.contains("verdict = \"approve\""), "{written}");
     agent.end();
 
     let next = stage.agent("codex");
@@ -111,6 +114,41 @@ async fn what_is_approved_always_is_a_rule_from_then_on() {
         let no = AskAnswer::Deny { reason: None };
         let (told, _) = join!(post(agent, path), answer(&stage, no));
         assert_eq!(told.code(), "ask-denied");
+    }
+}
+
+#[tokio::test]
+async fn always_is_for_every_reading_of_the_path_that_was_approved() {
+    let stage = stage(WRITES).await;
+    let agent = stage.agent("codex");
+    for path in ["/items/", "/items;v=1/a", "/a%2Fb"] {
+        let (told, _) = join!(post(&agent, path), answer(&stage, AskAnswer::Always));
+        assert_eq!(told.status, 200, "{path}");
+        assert_eq!(post(&stage.agent("codex"), path).await.status, 200, "{path} again");
+        received(&stage);
+    }
+    // What else servers may make of it was not approved for itself.
+    let no = AskAnswer::Deny { reason: None };
+    let (told, _) = join!(post(&agent, "/a/b"), answer(&stage, no));
+    assert_eq!(told.code(), "ask-denied");
+}
+
+#[tokio::test]
+async fn what_no_rule_can_name_is_not_approved_for_good_and_waits_on() {
+    let stage = stage(WRITES).await;
+    let agent = stage.agent("codex");
+    let (star, field) = ("/items/*", "X-HTTP-Method-Override: DELETE\r\n");
+    for (path, field) in [(star, ""), ("/items", field)] {
+        let refused = async {
+            until_waiting(&stage, 1).await;
+            let ask = stage.common.asks().pending().remove(0);
+            let always = stage.common.answer_ask(&ask.id, AskAnswer::Always, Approver::Cli);
+            assert_eq!(always.unwrap_err().kind, ErrorKind::Usage);
+            answer(&stage, AskAnswer::Once).await
+        };
+        let (told, _) = join!(agent.send("POST", path, field), refused);
+        assert_eq!(told.status, 200, "{path}");
+        received(&stage);
     }
 }
 
