@@ -15,6 +15,7 @@ mod import;
 mod lifecycle;
 mod moved;
 mod oauth;
+mod policy;
 mod process;
 mod profiles;
 mod run;
