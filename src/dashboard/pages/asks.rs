@@ -138,7 +138,7 @@ fn card(visitor: &Visitor, ask: &AskView) -> Markup {
                 (part::csrf(visitor))
                 @for (value, label, _) in ALLOWING {
                     button.quiet[value != "once"] type="submit" name="answer" value=(value) {
-                        (label) span.sr { ": " (summary) }
+                        (label) span.sr { " " (summary) }
                     }
                 }
             }
@@ -148,7 +148,7 @@ fn card(visitor: &Visitor, ask: &AskView) -> Markup {
                 div.row {
                     input id=(reason) name="reason" type="text" maxlength="500" autocomplete="off";
                     button.danger type="submit" name="answer" value="deny" {
-                        "Deny" span.sr { ": " (summary) }
+                        "Deny" span.sr { " " (summary) }
                     }
                 }
             }
