@@ -18,7 +18,7 @@ use crate::{
 const TOKEN: &str = "ghp_Zk3vQ9wX7tB2nM5cR8yU1oP4aS6dF0gHjK";
 
 /// A home with a dashboard on a port of its own.
-fn scene() -> Scene {
+pub(crate) fn scene() -> Scene {
     let scene = Scene::new();
     scene.authsome(["init"]).success();
     let config = scene.home().join("config.toml");
@@ -29,7 +29,7 @@ fn scene() -> Scene {
 }
 
 /// A one-time link.
-fn link(scene: &Scene) -> String {
+pub(crate) fn link(scene: &Scene) -> String {
     let answer = scene.authsome(["ui", "--no-browser", "--json"]).success();
     let answer: Value = serde_json::from_str(&answer).unwrap();
     answer["url"].as_str().unwrap().to_owned()

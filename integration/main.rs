@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod accounts;
+mod asks;
 mod browser;
 mod cli;
 mod clients;

@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 use crate::support::{Scene, eventually, text};
 
 /// A tmux session with a shell in it, as the scene's user.
-struct Terminal<'a> {
+pub(crate) struct Terminal<'a> {
     scene: &'a Scene,
     program: String,
 }
 
 impl<'a> Terminal<'a> {
-    fn open(scene: &'a Scene) -> Self {
+    pub(crate) fn open(scene: &'a Scene) -> Self {
         let program =
             scene.authsome::<[&str; 0]>([]).command.get_program().to_string_lossy().into();
         let terminal = Self { scene, program };
@@ -40,26 +40,31 @@ impl<'a> Terminal<'a> {
         command
     }
 
-    fn keys(&self, keys: &[&str]) {
+    pub(crate) fn keys(&self, keys: &[&str]) {
         let args: Vec<_> = ["send-keys"].iter().chain(keys).copied().collect();
         assert!(self.tmux(&args).status().unwrap().success());
     }
 
-    fn line(&self, line: &str) {
+    pub(crate) fn line(&self, line: &str) {
         self.keys(&["-l", line]);
         self.keys(&["Enter"]);
     }
 
-    fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         text(&self.tmux(&["capture-pane", "-p"]).output().unwrap().stdout)
     }
 
-    fn expect(&self, wanted: &str) {
+    pub(crate) fn expect(&self, wanted: &str) {
         eventually(wanted, || self.screen().contains(wanted));
     }
 
+    /// Types `authsome ARGS…` on an empty screen.
+    pub(crate) fn authsome(&self, args: &str) {
+        self.line(&format!("clear; {} {args}", self.program));
+    }
+
     fn run(&self, command: &str) {
-        self.line(&format!("clear; {} run -- {command}", self.program));
+        self.authsome(&format!("run -- {command}"));
     }
 
     /// Runs a script. It is in a file, so that what is typed cannot be taken for what it prints.

@@ -202,10 +202,15 @@ pub(crate) fn find<'a>(value: &'a serde_json::Value, name: &str) -> Option<&'a s
 }
 
 /// Waits until something is so.
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+pub(crate) fn eventually(what: &str, is_so: impl FnMut() -> bool) {
+    within(Duration::from_secs(10), what, is_so);
+}
+
+/// The same, for what takes a busy machine long.
+pub(crate) fn within(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not within ten seconds");
+        assert!(Instant::now() < deadline, "{what}: not within {} seconds", limit.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
