@@ -109,6 +109,12 @@ impl RunGate {
             notice,
         };
         gate.note(Event { operation: Some("open".into()), ..Event::new(audit::Kind::Run) });
+        let principal = gate.principal();
+        let opened = RunOpened {
+            profile: principal.profile.to_string(),
+            identity: principal.name.as_str().to_owned(),
+            ..opened
+        };
         Ok((gate, opened))
     }
 
