@@ -11,11 +11,11 @@ use std::{
 };
 
 use authsome::{
-    audit::{Entry, read},
-    broker::{Broker, Common, KeyPlace, Network, OAuthOptions, Profiles},
+    audit::{self, Entry, read},
+    broker::{Broker, ChooseKey, Common, KeyKeeper, Network, OAuthOptions, Profiles},
     interceptor::{Dialer, Workers},
     paths::{self, Home},
-    protocol::{ErrorKind, ErrorReply, Secret, login::LoginNetwork},
+    protocol::{ErrorKind, ErrorReply, Secret, login::LoginNetwork, vault::KeyPlace},
 };
 use tempfile::TempDir;
 
@@ -78,7 +78,9 @@ impl Stage {
             redirect_uri: "http://127.0.0.1:1/callback".to_owned(),
             unreachable: None,
         };
-        let common = Common::open(&home, KeyPlace::File, oauth).unwrap();
+        let chosen: ChooseKey = Arc::new(|_| Ok(()));
+        let keeper = Arc::new(KeyKeeper::new(&home, KeyPlace::File, chosen));
+        let common = Common::open(&home, &keeper, audit::Settings::default(), oauth).unwrap();
         let stage = Self {
             server: Server::start().await,
             workers: Workers::start(1).unwrap(),
