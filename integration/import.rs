@@ -141,7 +141,7 @@ fn all_that_goes_in_is_success() {
     let scene = Scene::new();
     let old = home(&scene, "0.2");
 
-    let (code, said) = import(&scene, &old, &["--yes", "--profile", "work"]);
+    let (code, said) = import(&scene, &old, &["--yes", "--only", "work"]);
 
     assert_eq!((code, said["complete"].as_bool()), (0, Some(true)), "{said:#}");
     assert_eq!(key(&scene, "openai", "default"), "sk-made-up-0-2-openai-work-key");

@@ -13,7 +13,7 @@ before their own.
 Examples:
   authsome import --dry-run             what is there
   authsome import --yes                 all of it, definitions too
-  authsome import ~/old --profile work  one profile's, under their own names
+  authsome import ~/old --only work     one profile's, under their own names
 
 Exit code 1 if something could not be read or was not stored, 3 if there is no such home.
 JSON: {v, home, complete, connections: [{profile, from, provider, connection, kind: api_key|tokens,
@@ -33,7 +33,7 @@ pub struct ImportArgs {
     pub path: Option<PathBuf>,
     /// Only this profile's or identity's connections
     #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
+    pub only: Option<String>,
     /// Show what would be imported, and change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -107,7 +107,7 @@ pub(super) fn import(args: &ImportArgs, context: &Context) -> Result<ExitCode, E
     let Found { definitions, lost_definitions, unreadable, connections, clients, .. } = found;
     let definitions = definitions::take(args, context, definitions)?;
     let known = Known::new(context.registry(), &definitions, lost_definitions);
-    let profile = args.profile.as_deref();
+    let profile = args.only.as_deref();
     let planned = plan::connections(connections, profile, args.force, |name| known.name(name));
     let (planned, clients) = plan::with_clients(planned, clients, profile, |name| known.name(name));
     let mut outcomes = Vec::new();
@@ -145,7 +145,7 @@ fn home(args: &ImportArgs) -> Result<PathBuf, Error> {
 }
 
 fn check_profile(args: &ImportArgs, found: &Found, home: &Path) -> Result<(), Error> {
-    let Some(wanted) = &args.profile else { return Ok(()) };
+    let Some(wanted) = &args.only else { return Ok(()) };
     if found.profiles.iter().any(|profile| profile.name == *wanted) {
         return Ok(());
     }
