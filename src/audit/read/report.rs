@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, time::SystemTime};
 use super::lines::Spot;
 use crate::audit::{PublicKey, chain::Head};
 
-/// What [`verify`](super::verify) found.
+/// What [`verify`](super::verify()) found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Lines that hold, up to the first problem.

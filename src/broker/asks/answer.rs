@@ -38,7 +38,7 @@ impl Common {
     /// anything passes; if it cannot be, the question waits on. Waits for the disk.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if nothing of that id is waiting; else what the policy's file or the
+    /// [`crate::protocol::ErrorKind::NotFound`] if nothing of that id is waiting; else what the policy's file or the
     /// audit log say.
     pub fn answer_ask(
         &self,
