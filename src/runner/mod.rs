@@ -253,9 +253,10 @@ impl Link {
         }
     }
 
-    /// Without a daemon there is nobody else to see that the agent moves the home away.
+    /// Without a daemon there is nobody else to see that the agent moves the home away; and one that is
+    /// gone may not have been missed yet. Where there is one, both may put it back.
     fn keep_home(&self) {
-        if let (None, Some(anchor)) = (&self.client, &self.anchor)
+        if let Some(anchor) = &self.anchor
             && !anchor.is_in_place()
         {
             // If it fails, the next daemon serves another home, and not this run.
