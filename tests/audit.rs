@@ -195,7 +195,7 @@ fn a_full_disk_that_may_lose_events_has_their_number_on_record() {
     );
 }
 
-fn wait_until(is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !is_so() {
         assert!(Instant::now() < deadline);

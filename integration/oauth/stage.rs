@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, chown},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Output, Stdio},
@@ -213,17 +213,16 @@ impl Stage {
             vec![("what was shown".to_owned(), self.shown.lock().unwrap().clone().into_bytes())];
         let mut directories = vec![self.scene.home(), self.scene.user_home()];
         while let Some(directory) = directories.pop() {
-            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-                let Ok(kind) = entry.file_type() else { continue };
+            for entry in there(&directory, fs::read_dir(&directory)).into_iter().flatten() {
+                let Some(entry) = there(&directory, entry) else { continue };
+                let path = entry.path();
+                let Some(kind) = there(&path, entry.file_type()) else { continue };
                 if kind.is_dir() {
-                    directories.push(entry.path());
-                } else if kind.is_file() {
-                    match fs::read(entry.path()) {
-                        Ok(contents) => places.push((entry.path().display().to_string(), contents)),
-                        // The daemon writes a file beside another, and then in its place.
-                        Err(error) if error.kind() == ErrorKind::NotFound => {}
-                        Err(error) => panic!("{}: {error}", entry.path().display()),
-                    }
+                    directories.push(path);
+                } else if kind.is_file()
+                    && let Some(contents) = there(&path, fs::read(&path))
+                {
+                    places.push((path.display().to_string(), contents));
                 }
             }
         }
@@ -239,6 +238,15 @@ impl Stage {
             }
         }
         secrets.len()
+    }
+}
+
+/// What was read, unless it is gone: the daemon writes a file beside another, and then in its place.
+fn there<T>(path: &Path, read: io::Result<T>) -> Option<T> {
+    match read {
+        Ok(read) => Some(read),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => panic!("{}: {error}", path.display()),
     }
 }
 

@@ -333,7 +333,7 @@ pub(super) fn exists(provider: &str, connection: &str) -> ErrorReply {
     }
 }
 
-fn not_connected(provider: &str, connection: Option<&str>) -> ErrorReply {
+pub(super) fn not_connected(provider: &str, connection: Option<&str>) -> ErrorReply {
     let (what, flag) = connection.map_or_else(
         || (provider.to_owned(), String::new()),
         |name| (format!("{provider}/{name}"), format!(" --connection {name}")),

@@ -1,6 +1,6 @@
 //! What a run's agent finds in its environment.
 
-use super::{snapshot::Snapshot, sourced};
+use super::{connections::not_connected, snapshot::Snapshot, sourced};
 use crate::{
     protocol::{EnvFrom, ErrorKind, ErrorReply, RunOpened, RunOptions, chain},
     provider::{self, Connected, Registry},
@@ -66,17 +66,9 @@ pub(super) fn of_run(
 /// A secret field's placeholder, another field's value.
 fn value(from: &EnvFrom, snapshot: &Snapshot) -> Result<String, ErrorReply> {
     let EnvFrom { provider, connection, .. } = from;
-    let not_found = |message: String, hint: String| ErrorReply {
-        kind: ErrorKind::NotFound,
-        message,
-        hint: Some(hint),
-    };
-    let entry = snapshot.find(provider, Some(connection)).ok_or_else(|| {
-        not_found(
-            format!("{provider}/{connection} is not connected"),
-            format!("authsome login {provider} --connection {connection}"),
-        )
-    })?;
+    let entry = snapshot
+        .find(provider, Some(connection))
+        .ok_or_else(|| not_connected(provider, Some(connection)))?;
     let mut settings = entry.settings();
     let field = match &from.field {
         Some(field) => Some(field.as_str()),
@@ -91,9 +83,11 @@ fn value(from: &EnvFrom, snapshot: &Snapshot) -> Result<String, ErrorReply> {
     });
     known.ok_or_else(|| {
         let names = entry.placeholders.keys().chain(settings.keys());
-        not_found(
-            format!("{provider}/{connection} has no field `{}`", field.unwrap_or("api_key")),
-            format!("it has {}", names.cloned().collect::<Vec<_>>().join(", ")),
-        )
+        let field = field.unwrap_or("api_key");
+        ErrorReply {
+            kind: ErrorKind::NotFound,
+            message: format!("{provider}/{connection} has no field `{field}`"),
+            hint: Some(format!("it has {}", names.cloned().collect::<Vec<_>>().join(", "))),
+        }
     })
 }

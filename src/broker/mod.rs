@@ -199,17 +199,17 @@ impl Broker {
         self.identities.forget();
         let next =
             Snapshot::read(&*self.vault, &self.registry()).map_err(|error| vault_error(&error))?;
-        let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        next.keep_use_of(&current);
-        if let Err(error) = self
-            .common
-            .home
-            .variables(&self.profile)
-            .and_then(|path| paths::name_variables(&path, &sourced::variables(&next)))
+        let variables = sourced::variables(&next);
         {
+            let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+            next.keep_use_of(&current);
+            *current = Arc::new(next);
+        }
+        // Requests wait for the lock above, and need not wait for the disk.
+        let path = self.common.home.variables(&self.profile);
+        if let Err(error) = path.and_then(|path| paths::name_variables(&path, &variables)) {
             tracing::warn!(error = chain(&error), "the next daemon may miss variables");
         }
-        *current = Arc::new(next);
         Ok(())
     }
 

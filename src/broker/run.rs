@@ -42,7 +42,7 @@ use crate::{
         RequestFacts, Ruling, Target, Verdict,
     },
     interceptor::{AllowRule, placed},
-    protocol::{ErrorKind, ErrorReply, HostPort, OpenRun, RunOpened, chain},
+    protocol::{ErrorReply, HostPort, OpenRun, RunOpened, chain},
     provider::{Route, Routes},
     scrub::Finder,
 };
@@ -86,11 +86,7 @@ impl RunGate {
         for (provider, connection) in &options.connections {
             broker.definition(provider)?;
             if snapshot.find(provider, Some(connection)).is_none() {
-                return Err(ErrorReply {
-                    kind: ErrorKind::NotFound,
-                    message: format!("{provider}/{connection} is not connected"),
-                    hint: Some(format!("authsome login {provider} --connection {connection}")),
-                });
+                return Err(super::connections::not_connected(provider, Some(connection)));
             }
         }
         let opened = environment::of_run(&broker.registry(), &snapshot, options)?;

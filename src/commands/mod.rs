@@ -94,10 +94,19 @@ impl Context {
     ///
     /// [`ErrorKind::Unavailable`] if it does not answer.
     pub fn client(&self) -> Result<Client, Error> {
+        self.client_with(&[])
+    }
+
+    /// The same; one that is started gets these variables too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::client`].
+    pub fn client_with(&self, variables: &[String]) -> Result<Client, Error> {
         // Said here, with its line, rather than in the log of a daemon that could not start.
         let acting = self.acting()?;
         self.home.ensure_if_present()?;
-        Ok(vault::open(Client::connect_or_start(&self.home)?, self)?.acting(acting))
+        Ok(vault::open(Client::connect_or_start_with(&self.home, variables)?, self)?.acting(acting))
     }
 
     /// Bundled and custom definitions; warns of custom ones that cannot be used.

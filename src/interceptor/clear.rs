@@ -57,7 +57,9 @@ pub(super) async fn splice(
         Ok(upstream) => upstream,
         Err(error) => {
             tracing::debug!(%error, "a spliced connection could not be made");
-            return entry.failed(error.code());
+            entry.failed(error.code());
+            entry.caller_known().await;
+            return;
         }
     };
     let mut watch = Watch { finder: finder.stream(), speaks_http: false };
@@ -74,6 +76,7 @@ pub(super) async fn splice(
                 record.connection = Some(connection);
                 record.error = Some(denial.code);
             });
+            entry.caller_known().await;
             if watch.speaks_http {
                 entry.answered(StatusCode::FORBIDDEN);
                 let answer = http1(Problem::denied(denial));

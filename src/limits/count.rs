@@ -111,7 +111,8 @@ impl Count {
                 period
             }
             Self::Fixed { number, .. } => {
-                let end = period.saturating_mul(u32::try_from(*number + 1).unwrap_or(u32::MAX));
+                let end = period
+                    .saturating_mul(u32::try_from(number.saturating_add(1)).unwrap_or(u32::MAX));
                 end.saturating_sub(now)
             }
         }

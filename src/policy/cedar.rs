@@ -6,9 +6,10 @@ use cedar_policy::{PolicyId, PolicySet, ValidationMode, Validator};
 use miette::Diagnostic;
 
 use super::{
-    Error, Statement, Warning,
+    Error, RuleVerdict, Statement, Warning,
     condition::Condition,
     error::Place,
+    read::ask_seconds,
     schema,
     statement::{Names, Scope},
 };
@@ -48,8 +49,12 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Statement>, Error> {
             refuse(message, "a forbid may have @verdict(\"ask\"), a permit @verdict(\"approve\")")
         })?;
         let seconds = policy.annotation("seconds").map(|text| {
-            text.parse::<u32>().map_err(|_| {
-                refuse("@seconds is not a number".to_owned(), "write such as @seconds(\"120\")")
+            if verdict != RuleVerdict::Ask {
+                let mend = "it is for a forbid with @verdict(\"ask\")";
+                return Err(refuse("@seconds where nobody is asked".to_owned(), mend));
+            }
+            ask_seconds(text).map_err(|expected| {
+                refuse(format!("@seconds: {expected}"), "write such as @seconds(\"120\")")
             })
         });
         let id = match policy.annotation("id").filter(|id| !id.is_empty()) {

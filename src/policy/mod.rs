@@ -50,7 +50,7 @@ pub use self::{
     draft::Draft,
     error::{Error, Place, Warning},
     limit::{LimitRule, Quota},
-    query::{Decision, Query, Resource},
+    query::{Decision, Query, Resource, query_keys},
     schema::agent_id,
     statement::Statement,
     verdict::{RuleVerdict, Verdict},
@@ -101,14 +101,15 @@ impl Policy {
         files.sort();
         let mut parts = Vec::new();
         for file in files {
-            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+            // Whatever it is called: a part of a policy is no policy.
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let extension = Path::new(&*name).extension().and_then(|extension| extension.to_str());
             // What editors leave behind; cases to try a policy with are none of its rules.
             let hidden = name.starts_with('.');
             match extension {
                 _ if hidden => {}
                 // Rules come first, so that they are named first.
-                Some("toml") if name == RULES_FILE => parts.insert(0, Part::read(&file)?),
+                Some("toml") if &*name == RULES_FILE => parts.insert(0, Part::read(&file)?),
                 _ if name.ends_with(".test.toml") => {}
                 Some("toml") => return Err(Error::NotRead { path: file }),
                 Some("cedar") => parts.push(Part::read(&file)?),
@@ -155,7 +156,7 @@ impl Policy {
             limits.extend(part.limits);
         }
         let warnings = cedar::validate(&statements)?;
-        Ok(Self { default, limits, warnings, engine: Engine::new(statements)? })
+        Ok(Self { default, limits, warnings, engine: Engine::new(statements) })
     }
 
     /// Does it allow everything, whatever is asked?

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZone};
+use percent_encoding::percent_decode;
 
 use super::verdict::Verdict;
 
@@ -62,4 +63,31 @@ pub struct Decision {
     pub reason: Option<Arc<str>>,
     /// How long to wait for a person, in seconds, where the statement says so.
     pub ask_seconds: Option<u32>,
+}
+
+/// The names of a query's parameters, decoded. Some servers end them at `;` as well.
+#[must_use]
+pub fn query_keys(query: &str) -> Vec<String> {
+    let mut keys: Vec<String> = query
+        .split(['&', ';'])
+        .filter_map(|pair| pair.split('=').next().filter(|key| !key.is_empty()))
+        .map(|key| {
+            let key = key.replace('+', " ");
+            percent_decode(key.as_bytes()).decode_utf8_lossy().into_owned()
+        })
+        .collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_parameters_are_decoded_and_known_once() {
+        assert_eq!(query_keys("b=1&a=2&b&%66orce=1;x=&a+b"), ["a", "a b", "b", "force", "x"]);
+        assert!(query_keys("").is_empty());
+    }
 }

@@ -284,7 +284,7 @@ fn some(number: u64) -> Result<u64, String> {
     Some(number).filter(|number| *number > 0).ok_or_else(nothing)
 }
 
-fn ask_seconds(text: &str) -> Result<u32, String> {
+pub(super) fn ask_seconds(text: &str) -> Result<u32, String> {
     let seconds = text.parse::<u32>().ok();
     seconds
         .filter(|seconds| (1..=LONGEST_ASK).contains(seconds))

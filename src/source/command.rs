@@ -78,15 +78,15 @@ pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>
     let said = group.child.stderr.take();
     let mut said = Collected::new(said.map(OwnedFd::from), MAX_SAID).map_err(lost)?;
     while !group.wait(&out, &said, deadline).map_err(lost)? {
-        out.read().map_err(lost)?;
-        said.read().map_err(lost)?;
+        out.read(deadline).map_err(lost)?;
+        said.read(deadline).map_err(lost)?;
         if Instant::now() >= deadline {
             return Err(Error::Slow { program: program.clone(), seconds: limit.as_secs() });
         }
     }
     // What it wrote last.
-    out.read().map_err(lost)?;
-    said.read().map_err(lost)?;
+    out.read(deadline).map_err(lost)?;
+    said.read(deadline).map_err(lost)?;
     let status = group.reap().map_err(lost)?;
     if status.success() {
         return Ok(out.bytes);
@@ -173,8 +173,8 @@ impl Collected {
         Ok(Self { from, bytes: Zeroizing::new(Vec::with_capacity(most)), most })
     }
 
-    /// Reads what there is, without waiting.
-    fn read(&mut self) -> io::Result<()> {
+    /// Reads what there is, without waiting, at most until the time is up: there may always be more.
+    fn read(&mut self, deadline: Instant) -> io::Result<()> {
         let mut chunk = Zeroizing::new([0_u8; 4096]);
         while let Some(from) = &self.from {
             match rustix::io::read(from.as_fd(), &mut chunk[..]) {
@@ -186,6 +186,9 @@ impl Collected {
                 Err(rustix::io::Errno::AGAIN) => break,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
+            }
+            if Instant::now() >= deadline {
+                break;
             }
         }
         Ok(())

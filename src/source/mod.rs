@@ -108,6 +108,12 @@ impl Source {
         }
     }
 
+    /// The variable of the daemon's environment, if it is one.
+    #[must_use]
+    pub fn variable(&self) -> Option<&str> {
+        if let Self::Env(name) = self { Some(name) } else { None }
+    }
+
     /// The directory that whoever must not learn the value must not see. A directory, not the file: one
     /// that is replaced (rename(2)) loses whatever covered it.
     #[must_use]

@@ -16,7 +16,7 @@ use authsome::{
 use sha2::{Digest, Sha256};
 
 use super::support::{event, fault, full_files, in_files, lines, log_with, rewrite, signed};
-use crate::child;
+use crate::{audit::wait_until, child};
 
 /// A log in files of some 4 KiB, each event written by itself.
 fn in_several_files(count: usize, keep: Option<usize>) -> (tempfile::TempDir, std::path::PathBuf) {
@@ -216,7 +216,7 @@ fn a_writer_that_is_killed_at_any_time_leaves_a_log_that_holds() {
         }
         // Another place in the rotation each time: so many lines further on.
         let goal = read::tail(&path, 1).unwrap()[0].seq + round * 5;
-        while read::tail(&path, 1).unwrap().first().is_some_and(|entry| entry.seq < goal) {}
+        wait_until(|| read::tail(&path, 1).unwrap().first().is_none_or(|entry| entry.seq >= goal));
         child.kill().unwrap();
         child.wait().unwrap();
         let report = read::verify(&path).unwrap();

@@ -88,8 +88,8 @@ async fn what_is_decided_after_a_change_is_decided_by_it() {
     assert_eq!(kind(&agent, "/new").await, "403 policy-denied");
     for told in crowd.told().await {
         let order = ["403 policy-denied", "403 policy-invalid", "200 -"];
-        let last = &order[order.len() - told.len()..];
-        assert_eq!(told, last, "decided by a policy that was gone");
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        assert!(!told.is_empty() && order.ends_with(&told), "by a policy that was gone: {told:?}");
     }
 }
 

@@ -10,7 +10,8 @@ use super::{
     upstream::{Manner, Upstream, full},
 };
 
-async fn upstream() -> Upstream {
+/// Says whether it got the credential.
+pub(super) async fn upstream() -> Upstream {
     Upstream::start(Manner::default(), |request: Request<Incoming>| async move {
         let sent = request.headers().get("authorization").cloned();
         let secret = sent.is_some_and(|sent| sent.to_str().unwrap().contains(SECRET));

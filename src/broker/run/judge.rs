@@ -7,13 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, Method, request::Parts};
 use jiff::{Timestamp, tz::TimeZone};
-use percent_encoding::percent_decode;
 
 use super::{Asked, RunGate};
 use crate::{
     broker::asks::CONNECT,
     gate::{Denial, RequestFacts, Ruling, Target},
-    policy::{Decision, Policy, Query, Resource, Verdict},
+    policy::{Decision, Policy, Query, Resource, Verdict, query_keys},
     request_path::Canonical,
 };
 
@@ -161,30 +160,9 @@ fn overrides(head: &Parts, own: &str) -> Vec<String> {
     methods
 }
 
-/// The names of a query's parameters, decoded. Some servers end them at `;` as well.
-fn query_keys(query: &str) -> Vec<String> {
-    let mut keys: Vec<String> = query
-        .split(['&', ';'])
-        .filter_map(|pair| pair.split('=').next().filter(|key| !key.is_empty()))
-        .map(|key| {
-            let key = key.replace('+', " ");
-            percent_decode(key.as_bytes()).decode_utf8_lossy().into_owned()
-        })
-        .collect();
-    keys.sort();
-    keys.dedup();
-    keys
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_names_of_parameters_are_decoded_and_known_once() {
-        assert_eq!(query_keys("b=1&a=2&b&%66orce=1;x=&a+b"), ["a", "a b", "b", "force", "x"]);
-        assert!(query_keys("").is_empty());
-    }
 
     #[test]
     fn every_header_that_may_name_a_method_is_heard() {

@@ -136,6 +136,7 @@ pub(super) fn gather(
     known: Option<&BTreeMap<String, Fetched>>,
     limit: Duration,
 ) -> Result<BTreeMap<String, Fetched>, Failure> {
+    let deadline = Instant::now() + limit;
     let mut gathered = BTreeMap::new();
     for (field, source) in sources {
         let kept = known
@@ -143,7 +144,10 @@ pub(super) fn gather(
             .filter(|fetched| life(source).is_none_or(|(ahead, _)| fetched.at.elapsed() < ahead));
         let fetched = match kept {
             Some(fetched) => fetched.clone(),
-            None => Fetched { value: source.fetch(limit)?, at: Instant::now() },
+            None => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                Fetched { value: source.fetch(left)?, at: Instant::now() }
+            }
         };
         gathered.insert(field.clone(), fetched);
     }

@@ -33,10 +33,7 @@ pub(in crate::broker) fn guard(snapshot: &Snapshot, opened: &mut RunOpened) {
 /// Variables of the daemon's environment that connections name.
 pub(in crate::broker) fn variables(snapshot: &Snapshot) -> BTreeSet<String> {
     let sources = snapshot.entries().flat_map(|entry| entry.sources.values());
-    let name = |source: &Source| {
-        if let Source::Env(name) = source { Some(name.clone()) } else { None }
-    };
-    sources.filter_map(name).collect()
+    sources.filter_map(Source::variable).map(str::to_owned).collect()
 }
 
 /// Can the directory of a file be hidden from agents, and leave them able to work?
@@ -58,10 +55,11 @@ pub(super) fn check_directory(source: &Source, user_home: Option<&Path>) -> Resu
     })
 }
 
-/// The user's home directory, from the password database rather than a variable.
+/// The user's home directory, from the password database rather than a variable; where it really is,
+/// as the sources' directories are.
 pub(super) fn user_home() -> Option<PathBuf> {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
-    user.map(|user| user.dir)
+    user.map(|user| user.dir.canonicalize().unwrap_or(user.dir))
 }
 
 #[cfg(test)]

@@ -102,6 +102,7 @@ fn parsed(
     sources: &BTreeMap<String, String>,
     fields: &BTreeMap<String, Secret>,
 ) -> Result<BTreeMap<String, Source>, ErrorReply> {
+    let user_home = guard::user_home();
     let mut parsed = BTreeMap::new();
     for (name, text) in sources {
         let source = Source::parse(text)
@@ -115,7 +116,7 @@ fn parsed(
         if !source.is_anchored() {
             return Err(usage(format!("{} source without a whole path", source.kind())));
         }
-        guard::check_directory(&source, guard::user_home().as_deref())?;
+        guard::check_directory(&source, user_home.as_deref())?;
         parsed.insert(name.clone(), source);
     }
     if parsed.is_empty() {

@@ -14,9 +14,8 @@ use serde_json::json;
 use super::{Context, Error, given, hosts, sources, tell, usage_error};
 use crate::{
     cli::LoginArgs,
-    daemon::client::Client,
     protocol::{
-        ErrorKind, Request, Secret, chain,
+        ErrorKind, ErrorReply, Request, Secret,
         source::{PutSourced, Sourced},
     },
     provider::Definition,
@@ -32,13 +31,8 @@ pub(super) fn login(
     let elsewhere = |name: &str| pointers.contains_key(name);
     let values =
         sources::gather(definition, &given(args), others(args, definition, elsewhere)?, elsewhere)?;
-    let variables: Vec<String> = pointers
-        .values()
-        .filter_map(|source| if let Source::Env(name) = source { Some(name.clone()) } else { None })
-        .collect();
-    context.config()?;
-    context.home.ensure_if_present()?;
-    let mut client = Client::connect_or_start_with(&context.home, &variables)?;
+    let variables = pointers.values().filter_map(Source::variable).map(str::to_owned);
+    let mut client = context.client_with(&variables.collect::<Vec<_>>())?;
     let stored: Sourced = client.call(Request::PutSourced(Box::new(PutSourced {
         provider: definition.name.clone(),
         connection: args.connection.clone(),
@@ -66,11 +60,7 @@ fn pointers(args: &LoginArgs, definition: &Definition) -> Result<BTreeMap<String
     for pointer in &args.from {
         let field = field(definition, &pointer.name)?;
         let refused = |error: crate::source::Error| {
-            let refused = Error::new(ErrorKind::Usage, chain(&error));
-            match error.hint() {
-                Some(hint) => refused.hint(hint),
-                None => refused,
-            }
+            Error::from(ErrorReply::caused(ErrorKind::Usage, &error, error.hint()))
         };
         let source = Source::parse(&pointer.value).map_err(refused)?;
         let path = env::var_os("PATH").unwrap_or_default();
@@ -120,11 +110,10 @@ fn others(
     definition: &Definition,
     elsewhere: impl Fn(&str) -> bool,
 ) -> Result<sources::Source, Error> {
-    let given = args.secret_stdin || !args.secret_env.is_empty() || args.secret_file.is_some();
     let needed = definition.fields.iter().any(|field| {
         field.secret && !field.optional && field.derive.is_none() && !elsewhere(&field.name)
     });
-    if given || needed {
+    if super::secret_given(args) || needed {
         sources::Source::of(args)
     } else {
         Ok(sources::Source::Values(Vec::new()))

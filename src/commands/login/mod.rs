@@ -68,13 +68,17 @@ fn given(args: &LoginArgs) -> Vec<FieldValue> {
     args.fields.iter().cloned().chain(base_url).collect()
 }
 
+/// Does an argument say where a secret is?
+fn secret_given(args: &LoginArgs) -> bool {
+    args.secret_stdin || !args.secret_env.is_empty() || args.secret_file.is_some()
+}
+
 /// Is it OAuth that is wanted? Not where a token is given, nor where a key is asked for by name.
 fn by_oauth(args: &LoginArgs, definition: &Definition) -> bool {
-    let given = args.secret_stdin || !args.secret_env.is_empty() || args.secret_file.is_some();
     match args.flow.as_deref() {
         Some("api_key") => false,
         Some(_) => true,
-        None => !given && definition.auth_type == AuthType::OAuth2,
+        None => !secret_given(args) && definition.auth_type == AuthType::OAuth2,
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
-    policy::{Decision, Policy, Query, Resource, agent_id},
+    policy::{Decision, Policy, Query, Resource, agent_id, query_keys},
     provider::{Member, Registry, Route, Routes},
     request_path::canonical,
 };
@@ -81,14 +81,13 @@ impl Asked {
         if method.is_none() && connection.is_some() {
             return Err("`connect` is for hosts that no provider claims".to_owned());
         }
-        let query = uri.query().unwrap_or_default().as_bytes();
         Ok(Self {
             agent: agent_id(wish.agent),
             user: wish.user.to_owned(),
             profile: wish.profile.to_owned(),
             run: String::new(),
             path: if method.is_some() { uri.path().to_owned() } else { String::new() },
-            query_keys: form_urlencoded::parse(query).map(|(key, _)| key.into_owned()).collect(),
+            query_keys: query_keys(uri.query().unwrap_or_default()),
             method,
             host,
             port,

@@ -115,8 +115,8 @@ fn decision_json(decision: &Decision, policy: &Policy) -> Value {
 
 /// The entry of that number.
 fn entry(seq: u64, context: &Context) -> Result<Entry, Error> {
-    let entries = read::tail(&context.home.audit_log(), usize::MAX)?;
-    entries.into_iter().find(|entry| entry.seq == seq).ok_or_else(|| {
+    let mut found = read::matching(&context.home.audit_log(), 1, |entry| entry.seq == seq)?;
+    found.pop().ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("the audit log has no entry {seq}"))
             .hint("authsome log")
     })
