@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
 };
 
 use secrecy::SecretString;
@@ -118,10 +118,16 @@ impl KeyKeeper {
         keys.insert(read).open(dir)
     }
 
-    /// Where the key is.
+    /// Where the key is. Does not wait for whoever works with it, which may take a person's time: until
+    /// then it is where the configuration says.
     #[must_use]
     pub fn place(&self) -> KeyPlace {
-        match &*self.lock() {
+        let keys = match self.keys.try_lock() {
+            Ok(keys) => keys,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.configured(),
+        };
+        match &*keys {
             Some(keys) if keys.is_protected() => KeyPlace::Passphrase,
             Some(_) if self.configured() == KeyPlace::Keyring => KeyPlace::Keyring,
             Some(_) => KeyPlace::File,

@@ -174,18 +174,20 @@ impl Staged {
         }
         let time = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
         let aside = sibling(root, "", &format!(".before-{time}"));
-        match renameat_with(CWD, own, CWD, root, RenameFlags::EXCHANGE) {
-            // Now the old one has the new one's name.
-            Ok(()) => done(renameat_with(CWD, own, CWD, &aside, RenameFlags::NOREPLACE))?,
-            // A file system that cannot exchange two names. For a moment there is no home.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                done(renameat_with(CWD, root, CWD, &aside, RenameFlags::NOREPLACE))?;
-                if let Err(error) = done(rustix::fs::rename(own, root)) {
-                    let _ = rustix::fs::rename(&aside, root);
-                    return Err(error);
-                }
-            }
-            Err(error) => return done(Err(error)).map(|()| None),
+        // The new one gets the name that the old one is to have: then exchanging them is all there is to
+        // do, and at no time has the old one a name that is cleared away.
+        done(renameat_with(CWD, own, CWD, &aside, RenameFlags::NOREPLACE))?;
+        let exchanged = renameat_with(CWD, &aside, CWD, root, RenameFlags::EXCHANGE);
+        let Err(error) = exchanged else { return done(Ok(())).map(|()| Some(aside)) };
+        done(rustix::fs::rename(&aside, own))?;
+        if !matches!(error, rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) {
+            return done(Err(error)).map(|()| None);
+        }
+        // A file system that cannot exchange two names. For a moment there is no home.
+        done(renameat_with(CWD, root, CWD, &aside, RenameFlags::NOREPLACE))?;
+        if let Err(error) = done(rustix::fs::rename(own, root)) {
+            let _ = rustix::fs::rename(&aside, root);
+            return Err(error);
         }
         Ok(Some(aside))
     }
