@@ -8,6 +8,9 @@
 //! * A write that fails in one of its threads may wake nobody who waits for it, in a later write or
 //!   when the store is closed. So both happen on threads of their own, with a limit to our patience.
 //! * It can leave a half-written log. So nothing is written unless room for it was proved.
+//! * To read may be to write: it completes what an earlier write began in its tree. On a full disk that
+//!   fails, and takes the store with it. So records are read once, when the store is opened, and held in
+//!   memory, sealed as they are.
 //! * On Linux its flush writes pages but not the file's size. So after each flush the file is synced.
 //! * It takes the file of an unfinished snapshot for a snapshot. One that a killed process left would make
 //!   the store a damaged one for good. So they are removed before it looks.
@@ -16,6 +19,7 @@
 //! what was acknowledged is on the disk and there for the next one.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -63,13 +67,15 @@ pub(super) struct Store {
     dir: PathBuf,
     limits: Limits,
     /// `None` after a failure. One lock for all: sled would allow more, but a store that must be
-    /// reopened may have no other user, and reads are cached above.
+    /// reopened may have no other user, and a read is a look into memory.
     open: Mutex<Option<Open>>,
 }
 
 #[derive(Debug)]
 struct Open {
     db: Db,
+    /// What is in it.
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The log, and the directory of what is too large for it: for syncing.
     log: File,
     blobs: File,
@@ -110,23 +116,20 @@ impl Store {
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.read(|db| Ok(db.get(name)?.map(|value| value.to_vec())))
+        self.read(|open| open.records.get(name).cloned())
     }
 
     /// All names and values, in the order of the names.
     pub(super) fn all(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        self.read(|db| {
-            db.iter()
-                .map(|item| item.map(|(name, value)| (name.to_vec(), value.to_vec())))
-                .collect()
-        })
+        self.read(|open| open.records.clone().into_iter().collect())
     }
 
     /// Stores `value`; it is on the disk when this returns `Ok`.
     pub(super) fn put(&self, name: &[u8], value: &[u8]) -> Result<()> {
         let (name, value) = (name.to_vec(), value.to_vec());
-        self.write(self.limits.put + 4 * value.len() as u64, move |db| {
-            db.insert(name, value)?;
+        self.write(self.limits.put + 4 * value.len() as u64, move |open| {
+            open.db.insert(name.as_slice(), value.as_slice())?;
+            open.records.insert(name, value);
             Ok(())
         })
     }
@@ -134,13 +137,17 @@ impl Store {
     /// Deletes what is stored under `name`; was there something?
     pub(super) fn delete(&self, name: &[u8]) -> Result<bool> {
         let name = name.to_vec();
-        self.write(self.limits.delete, move |db| Ok(db.remove(name)?.is_some()))
+        self.write(self.limits.delete, move |open| {
+            let was_there = open.db.remove(&name)?.is_some();
+            open.records.remove(&name);
+            Ok(was_there)
+        })
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Db) -> ::sled::Result<T>) -> Result<T> {
+    fn read<T>(&self, work: impl FnOnce(&Open) -> T) -> Result<T> {
         let mut slot = self.lock();
         let open = self.take(&mut slot)?;
-        match contain(|| work(&open.db)) {
+        match contain(|| Ok(work(&open))) {
             Ok(done) => {
                 *slot = Some(open);
                 Ok(done)
@@ -156,17 +163,17 @@ impl Store {
     fn write<T: Send + 'static>(
         &self,
         room: u64,
-        work: impl FnOnce(&Db) -> ::sled::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Open) -> ::sled::Result<T> + Send + 'static,
     ) -> Result<T> {
         let mut slot = self.lock();
         self.require(room)?;
-        let open = self.take(&mut slot)?;
+        let mut open = self.take(&mut slot)?;
         let (send, receive) = mpsc::channel();
         thread::Builder::new()
             .name("vault-write".to_owned())
             .spawn(move || {
                 let written = contain(|| {
-                    let done = work(&open.db)?;
+                    let done = work(&mut open)?;
                     open.sync()?;
                     Ok(done)
                 });
@@ -292,7 +299,12 @@ impl Open {
             // Every write is flushed by hand; a thread that does so too only hides its errors.
             .flush_every_ms(None)
             .open()?;
-        Ok(Self { db, log: File::open(dir.join("db"))?, blobs: File::open(dir.join("blobs"))? })
+        let records = db
+            .iter()
+            .map(|item| item.map(|(name, value)| (name.to_vec(), value.to_vec())))
+            .collect::<::sled::Result<_>>()?;
+        let (log, blobs) = (File::open(dir.join("db"))?, File::open(dir.join("blobs"))?);
+        Ok(Self { db, records, log, blobs })
     }
 
     fn sync(&self) -> ::sled::Result<()> {
