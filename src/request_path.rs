@@ -83,7 +83,10 @@ pub fn canonical(raw: &str) -> Result<Canonical, PathError> {
     if !raw.starts_with('/') {
         return Err(PathError::NotAbsolute);
     }
-    let path = remove_dots(&normalise(raw)?);
+    let mut path = normalise(raw)?;
+    if path.contains("/.") {
+        path = remove_dots(&path);
+    }
     let readings = readings::of(&path)?;
     Ok(Canonical { path, readings })
 }

@@ -160,11 +160,13 @@ impl Shared {
 
     /// Reads the directory if it is not as it was.
     fn look(&self) {
-        let seen = lock(&self.seen);
         let mut now = Seen::of(&self.directory);
+        let seen = lock(&self.seen);
         if now == *seen && !seen.is_fresh() {
             return;
         }
+        // Who writes need not wait for what is written elsewhere.
+        drop(seen);
         for _ in 0..SETTLES {
             thread::sleep(SETTLE);
             let next = Seen::of(&self.directory);
@@ -173,7 +175,7 @@ impl Shared {
             }
             now = next;
         }
-        self.read(seen);
+        self.read(lock(&self.seen));
     }
 
     fn read(&self, mut seen: MutexGuard<'_, Seen>) {
@@ -265,10 +267,14 @@ impl Seen {
     /// Was something changed so shortly before that another change may look the same?
     fn is_fresh(&self) -> bool {
         let Some(at) = self.at else { return true };
-        let limit =
-            at.checked_sub(FRESH).and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let limit = limit.and_then(|limit| i64::try_from(limit.as_secs()).ok()).unwrap_or_default();
-        self.files.iter().any(|(_, look)| look.changed.0 >= limit)
+        let seconds = |at: SystemTime| {
+            let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            i64::try_from(since.as_secs()).ok()
+        };
+        let limit = at.checked_sub(FRESH).and_then(seconds).unwrap_or_default();
+        // A time still to come is one that a clock set back has left behind: it will differ from the next.
+        let fresh = limit..=seconds(at).unwrap_or(i64::MAX);
+        self.files.iter().any(|(_, look)| fresh.contains(&look.changed.0))
     }
 }
 

@@ -128,13 +128,12 @@ pub(super) fn problem(site: &Site, failure: &Failure) -> Problem {
 /// Asks the gate. The problem, if there is one, is the agent's answer.
 async fn authorize(site: &Site, parts: &mut Parts, entry: &mut Entry) -> Result<Passage, Problem> {
     let target = site.target();
-    entry.edit(|record| {
-        record.method = Some(parts.method.clone());
-        record.path = Some(parts.uri.path().to_owned());
-    });
-    check(parts, target)?;
-    let path = normalise(parts)?;
-    entry.edit(|record| record.path = Some(path.as_str().to_owned()));
+    entry.edit(|record| record.method = Some(parts.method.clone()));
+    let path = check(parts, target).and_then(|()| normalise(parts));
+    // What was sent in another form than its one is recorded as it came only where it goes no further.
+    let recorded = path.as_ref().map_or_else(|_| parts.uri.path(), Canonical::as_str).to_owned();
+    entry.edit(|record| record.path = Some(recorded));
+    let path = path?;
     let facts = RequestFacts { method: parts.method.clone(), target: target.clone(), path };
     let ruling = unless_gone(site, site.run.gate.authorize(&facts, parts)).await;
     let Ruling { says, policy, connection } = ruling.ok_or_else(Problem::left)?;

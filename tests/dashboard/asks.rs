@@ -1,13 +1,11 @@
 //! Requests that wait for a person.
 
-use std::time::Duration;
-
 use authsome::protocol::{ErrorKind, asks::AskView};
-use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, time::timeout};
 
 use super::{
     backend::{HOSTILE, ask, failure},
     client::Server,
+    live::{listen, until},
 };
 
 #[tokio::test]
@@ -149,21 +147,9 @@ async fn a_browser_without_a_script_looks_again_by_itself() {
 async fn whoever_looks_on_hears_that_a_request_waits() {
     let server = Server::start().await;
     let browser = server.browser().await;
-    let mut stream = server.connect().await;
-    let head = browser.head("GET", "/events") + "Accept: text/event-stream\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    let mut told = false;
-    while !text.contains("event: asks\ndata: 1\n\n") {
-        let mut buffer = [0; 4096];
-        let read = timeout(Duration::from_secs(20), stream.read(&mut buffer)).await;
-        let read = read.expect("an event").unwrap();
-        assert!(read > 0, "the stream ended after {text}");
-        text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
-        if text.contains(":\n\n") && !told {
-            told = true;
-            server.backend.asks.lock().unwrap().push(ask("k7f2"));
-            server.backend.asks_changes.send_replace(1);
-        }
-    }
+    let (mut stream, _) = listen(&browser, "/events?only=asks").await;
+    assert_eq!(server.backend.live.receiver_count(), 0, "requests would be told, too");
+    server.backend.asks.lock().unwrap().push(ask("k7f2"));
+    server.backend.asks_changes.send_replace(1);
+    until(&mut stream, "event: asks\ndata: 1\n\n").await;
 }

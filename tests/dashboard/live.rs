@@ -14,16 +14,16 @@ use super::{
     client::{Browser, Server, between},
 };
 
-/// Opens the stream and waits until it is open.
-async fn listen(browser: &Browser<'_>) -> (TcpStream, String) {
+/// Opens a stream of events and waits until it is open.
+pub(super) async fn listen(browser: &Browser<'_>, path: &str) -> (TcpStream, String) {
     let mut stream = browser.server.connect().await;
-    let head = browser.head("GET", "/events") + "Accept: text/event-stream\r\n\r\n";
+    let head = browser.head("GET", path) + "Accept: text/event-stream\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let head = until(&mut stream, ":\n\n").await;
     (stream, head)
 }
 
-async fn until(stream: &mut TcpStream, end: &str) -> String {
+pub(super) async fn until(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 4096];
     while !text.contains(end) {
@@ -39,7 +39,7 @@ async fn until(stream: &mut TcpStream, end: &str) -> String {
 async fn a_request_arrives_in_words_as_it_is_recorded() {
     let server = Server::start().await;
     let browser = server.browser().await;
-    let (mut stream, head) = listen(&browser).await;
+    let (mut stream, head) = listen(&browser, "/events").await;
     assert!(head.contains("content-type: text/event-stream"), "{head}");
     let vault = record(json!({ "kind": "vault", "operation": "put" }));
     server.backend.live.send(Arc::new(vault)).unwrap();
@@ -65,7 +65,7 @@ async fn a_request_arrives_in_words_as_it_is_recorded() {
 async fn a_slow_browser_is_told_what_it_missed() {
     let server = Server::start().await;
     let browser = server.browser().await;
-    let (mut stream, _) = listen(&browser).await;
+    let (mut stream, _) = listen(&browser, "/events").await;
     // The test's runtime has one thread: the stream sees none of these before all are there.
     for _ in 0..20 {
         server.backend.live.send(Arc::new(record(json!({})))).unwrap();
@@ -78,7 +78,7 @@ async fn a_slow_browser_is_told_what_it_missed() {
 async fn a_stream_ends_with_its_session() {
     let server = Server::start().await;
     let browser = server.browser().await;
-    let (mut stream, _) = listen(&browser).await;
+    let (mut stream, _) = listen(&browser, "/events").await;
     assert_eq!(browser.post("/sign-out", "").await.status, 200);
     server
         .backend
@@ -94,7 +94,7 @@ async fn a_stream_ends_with_its_session() {
 async fn an_open_stream_does_not_keep_the_daemon() {
     let server = Server::start().await;
     let browser = server.browser().await;
-    let (mut stream, _) = listen(&browser).await;
+    let (mut stream, _) = listen(&browser, "/events").await;
     let _directory = server.stop().await;
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.unwrap();

@@ -10,7 +10,7 @@
   const badge = document.getElementById("waiting-count");
   if (!login && badge) {
     // One stream for the whole page: a browser has few connections for one address.
-    const events = new EventSource("/events");
+    const events = new EventSource(live ? "/events" : "/events?only=asks");
     watchAsks(events, badge);
     if (live) watchRequests(live, events);
   }

@@ -3,6 +3,7 @@
 //!
 //! Each event's data is one JSON object, a row in words; JSON has no line feed in it. A browser that
 //! is too slow is told how many it missed. The stream ends with its session and with the daemon.
+//! A page that shows no requests asks for the count alone: making events for it would cost each request.
 
 use std::{
     sync::Arc,
@@ -13,7 +14,7 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -33,7 +34,7 @@ use super::{
 };
 use crate::dashboard::{
     AuditLine,
-    context::{App, Visitor},
+    context::{App, Visitor, query},
 };
 
 /// How often a silent stream says that it is alive, and looks whether its session is.
@@ -45,7 +46,8 @@ const SILENCE: &str = ":\n\n";
 struct Live {
     app: App,
     visitor: Visitor,
-    lines: Receiver<Arc<AuditLine>>,
+    /// None: they are not wanted.
+    lines: Option<Receiver<Arc<AuditLine>>>,
     /// Changes with what waits for a person.
     asks: watch::Receiver<u64>,
     /// The profile whose lines are shown.
@@ -59,14 +61,16 @@ struct Live {
 pub(in crate::dashboard) async fn stream(
     State(app): State<App>,
     Extension(visitor): Known,
+    uri: Uri,
 ) -> Response {
+    let only_asks = query(&uri).get("only").is_some_and(|only| only == "asks");
     let Ok(permit) = Arc::clone(&app.streams).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many live views\n").into_response();
     };
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let live = Live {
-        lines: app.of(&visitor).live(),
+        lines: (!only_asks).then(|| app.of(&visitor).live()),
         asks: app.backend.asks_changes(),
         profile: app.of(&visitor).profile(),
         stopping: app.stopping.subscribe(),
@@ -94,7 +98,7 @@ impl Live {
             Ok(()) = self.asks.changed() => {
                 format!("event: asks\ndata: {}\n\n", self.app.backend.asks_count())
             }
-            line = self.lines.recv() => match line {
+            line = next_of(&mut self.lines) => match line {
                 Ok(line) if !is_traffic(&line) || !self.is_ours(&line) => SILENCE.to_owned(),
                 Ok(line) => format!("data: {}\n\n", json(&Row::new(&line))),
                 Err(RecvError::Lagged(missed)) => format!("event: missed\ndata: {missed}\n\n"),
@@ -111,6 +115,16 @@ impl Live {
     fn is_ours(&self, line: &AuditLine) -> bool {
         let profile = line.get("profile").and_then(serde_json::Value::as_str);
         profile.is_none_or(|profile| *profile == *self.profile)
+    }
+}
+
+/// The next line; never one where none are wanted.
+async fn next_of(
+    lines: &mut Option<Receiver<Arc<AuditLine>>>,
+) -> Result<Arc<AuditLine>, RecvError> {
+    match lines {
+        Some(lines) => lines.recv().await,
+        None => std::future::pending().await,
     }
 }
 
