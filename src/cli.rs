@@ -11,6 +11,7 @@ mod log;
 mod machine;
 mod policy;
 mod run;
+mod sidecar;
 pub mod usage;
 mod vault;
 
@@ -33,6 +34,7 @@ pub use self::{
         PolicyArgs, PolicyCommand, PolicyExplainArgs, PolicyPath, PolicyShowArgs, PolicyTestArgs,
     },
     run::RunArgs,
+    sidecar::{Connect, Format, Names, SidecarArgs, TrustArgs},
     vault::{
         BackupArgs, MoveKeyArgs, PASSPHRASE_HINT, PassphraseArgs, Place, RestoreArgs, RotateArgs,
         UnlockArgs, VaultArgs, VaultCommand,
@@ -135,6 +137,10 @@ pub enum Command {
     Identity(IdentityArgs),
     /// Profiles: separate sets of connections
     Profile(ProfileArgs),
+    /// Guard the network namespace of a container that shares it
+    Sidecar(SidecarArgs),
+    /// Show what the agent's container needs beside a sidecar
+    Trust(TrustArgs),
     /// Open the dashboard in a browser
     Ui(UiArgs),
     /// Show user, profile, identity, home, daemon and version

@@ -31,6 +31,7 @@ pub mod provider;
 pub mod request_path;
 pub mod runner;
 pub mod scrub;
+pub mod sidecar;
 pub mod source;
 pub mod telemetry;
 pub mod trust;

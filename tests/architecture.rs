@@ -60,6 +60,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    ("sidecar", &["daemon", "interceptor", "paths", "protocol", "runner", "trust"]),
     ("runner", &["daemon", "interceptor", "paths", "protocol", "trust"]),
 ];
 

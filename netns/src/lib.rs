@@ -20,6 +20,8 @@
 //! How it fails: closed. Any step that cannot be done ends the attempt with an [`Error`] that names
 //! the step and, where something can be done about it, carries a hint. The command is started only
 //! by [`Sandbox::release`].
+//!
+//! A network namespace that is not ours, as containers share one, is another matter: see [`shared`].
 
 #![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
@@ -37,11 +39,13 @@ mod merge;
 mod message;
 mod mount_table;
 mod mounts;
+mod nft;
 mod pins;
 mod privileges;
 mod probe;
 mod redirect;
 mod sandbox;
+pub mod shared;
 mod signals;
 mod spec;
 mod sys;

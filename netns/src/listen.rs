@@ -45,16 +45,30 @@ pub(crate) fn bind_all(tcp: &[u16], host: &[u16], ipv6: bool) -> Result<Vec<Boun
     }
     let dns = tcp_listener(any(ipv6), DNS, false).in_step(Step::Listen { port: DNS })?;
     bound.push((ListenerKind::DnsTcp, dns.into()));
-    let dns = dns_socket(ipv6).in_step(Step::Listen { port: DNS })?;
+    let dns = dns_socket(DNS, ipv6).in_step(Step::Listen { port: DNS })?;
     bound.push((ListenerKind::DnsUdp, dns.into()));
     Ok(bound)
 }
 
 /// A listener on a free port, for redirected connections.
 pub(crate) fn bind_redirected(ipv6: bool) -> io::Result<(u16, OwnedFd)> {
-    let socket = tcp_listener(any(ipv6), 0, false)?;
-    let port = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
-    Ok((port, socket.into()))
+    bind_tcp(0, ipv6)
+}
+
+/// A listener on this port of every address; 0: one that is free. Its port, and itself.
+pub(crate) fn bind_tcp(port: u16, ipv6: bool) -> io::Result<(u16, OwnedFd)> {
+    let socket = tcp_listener(any(ipv6), port, false)?;
+    Ok((port_of(&socket)?, socket.into()))
+}
+
+/// A socket for queries on a port that is free. Its port, and itself.
+pub(crate) fn bind_dns(ipv6: bool) -> io::Result<(u16, OwnedFd)> {
+    let socket = dns_socket(0, ipv6)?;
+    Ok((port_of(&socket)?, socket.into()))
+}
+
+fn port_of(socket: &Socket) -> io::Result<u16> {
+    Ok(socket.local_addr()?.as_socket().map_or(0, |address| address.port()))
 }
 
 /// A socket that can be asked which socket of this namespace has which inode number (sock_diag(7)).
@@ -87,7 +101,7 @@ fn tcp_listener(address: IpAddr, port: u16, shared: bool) -> io::Result<Socket> 
 /// The reply to a query must come from the address that was asked, so that address is wanted with
 /// each datagram (`IPV6_PKTINFO` of RFC 3542; `IP_PKTINFO` of ip(7), which a dual-stack socket
 /// delivers for IPv4).
-fn dns_socket(ipv6: bool) -> io::Result<Socket> {
+fn dns_socket(port: u16, ipv6: bool) -> io::Result<Socket> {
     let address = any(ipv6);
     let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
     setsockopt(&socket, Ipv4PacketInfo, &true)?;
@@ -96,7 +110,7 @@ fn dns_socket(ipv6: bool) -> io::Result<Socket> {
         // An address that is local by a route only is no source address otherwise (ipv6(7)).
         socket.set_freebind_v6(true)?;
     }
-    socket.bind(&SocketAddr::new(address, DNS).into())?;
+    socket.bind(&SocketAddr::new(address, port).into())?;
     Ok(socket)
 }
 

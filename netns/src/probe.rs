@@ -16,17 +16,17 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use crate::{error::ProbeError, message::ProbeReport};
 
 /// For each answer of the interceptor or the responder.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 /// The kernel refuses a datagram before `send` returns; a second is an age.
-const REFUSAL: Duration = Duration::from_secs(1);
+pub(crate) const REFUSAL: Duration = Duration::from_secs(1);
 /// No answer is longer.
 const LONGEST: u64 = 1024;
 
-const OUTSIDE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-const OUTSIDE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+pub(crate) const OUTSIDE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(crate) const OUTSIDE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 const RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)), 53);
 const NAME: [&str; 3] = ["probe", "authsome", "invalid"];
-const HTTPS: u16 = 443;
+pub(crate) const HTTPS: u16 = 443;
 /// A port that nothing claims: discard.
 const UNCLAIMED: u16 = 9;
 
@@ -54,7 +54,8 @@ pub(crate) fn run(run_id: &str, catch_all: bool, ipv6: bool) -> Result<ProbeRepo
     Ok(ProbeReport { intercepted: targets, name: Some(name) })
 }
 
-fn intercepted(address: SocketAddr, run_id: &str) -> io::Result<()> {
+/// A connection to `address` arrives at the interceptor of this run.
+pub(crate) fn intercepted(address: SocketAddr, run_id: &str) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
     stream.set_read_timeout(Some(ANSWER))?;
     let expected = format!("authsome-probe {run_id} {}\n", address.ip());

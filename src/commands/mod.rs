@@ -31,7 +31,9 @@ pub mod run;
 mod scan;
 pub mod serve;
 mod set_default;
+pub mod sidecar;
 mod store;
+mod trust;
 mod ui;
 mod vault;
 mod whoami;
@@ -147,7 +149,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
     }
     let actor = Actor::resolve(&env::vars_os().collect())?;
     // What builds a namespace can do so as root, for the user behind sudo. All else the user does.
-    if !matches!(cli.command, Command::Run(_) | Command::Doctor(_)) {
+    if !matches!(cli.command, Command::Run(_) | Command::Doctor(_) | Command::Sidecar(_)) {
         actor.become_user()?;
     }
     let Global { profile, identity, verbose, .. } = cli.global;
@@ -161,6 +163,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
             return run::run(&args, config, context).map_err(|error| error.or_code(125));
         }
         Command::Doctor(args) => return doctor::doctor(&args, context),
+        Command::Sidecar(args) => return sidecar::guard(&args, context),
         Command::Demo(args) => return demo::demo(&args, context),
         Command::Import(args) => return import::import(&args, context),
         Command::Login(args) => login::login(args, context),
@@ -178,6 +181,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Deny(args) => approve::deny(args, context),
         Command::Identity(args) => identity::identity(args.command, context),
         Command::Profile(args) => profile::profile(args.command, context),
+        Command::Trust(args) => trust::trust(&args, context),
         Command::Ui(args) => ui::ui(&args, context),
         Command::Whoami(_) => whoami::whoami(context),
         Command::Log(args) => log::log(&args, context),

@@ -16,6 +16,12 @@ pub(super) struct Browser {
 }
 
 impl Browser {
+    /// None, because the loopback addresses are an agent's too.
+    pub(super) fn none() -> Self {
+        let problem = "it was not asked for: authsome sidecar --dashboard".to_owned();
+        Self { listener: None, port: 0, problem: Some(problem) }
+    }
+
     pub(super) fn bind(port: u16) -> Self {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| {
             let port = listener.local_addr()?.port();

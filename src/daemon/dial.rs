@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     broker::Network,
-    interceptor::{AllowRule, DialConfig, Dialer, ResolveRule, UpstreamProxy},
+    interceptor::{AllowRule, DialConfig, Dialer, ResolveRule, Sockets, UpstreamProxy},
     protocol::{ErrorKind, ErrorReply, RunOptions, login::LoginNetwork},
 };
 
@@ -22,6 +22,7 @@ pub(super) struct Outbound {
     settings: Settings,
     /// The proxy variables of the daemon's own environment.
     proxy: BTreeMap<String, String>,
+    sockets: Sockets,
     /// The dialler for the configuration as it was last.
     last: Mutex<Option<(RunOptions, Arc<Dialer>)>>,
 }
@@ -33,8 +34,8 @@ impl fmt::Debug for Outbound {
 }
 
 impl Outbound {
-    pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, proxy: own_proxy(), last: Mutex::new(None) }
+    pub(super) fn new(settings: Settings, sockets: Sockets) -> Self {
+        Self { settings, proxy: own_proxy(), sockets, last: Mutex::new(None) }
     }
 }
 
@@ -62,11 +63,12 @@ impl Network for Outbound {
         options.resolve = extra.resolve.iter().chain(&options.resolve).cloned().collect();
         options.upstream_ca.extend(extra.upstream_ca.iter().cloned());
         let proxy = if extra.proxy.is_empty() { &self.proxy } else { &extra.proxy };
-        let dialer = Dialer::new(config(&options, proxy)?).map_err(|error| ErrorReply {
-            kind: ErrorKind::Failed,
-            message: format!("cannot reach providers: {error}"),
-            hint: None,
-        })?;
+        let dialer =
+            Dialer::new(config(&options, proxy, &self.sockets)?).map_err(|error| ErrorReply {
+                kind: ErrorKind::Failed,
+                message: format!("cannot reach providers: {error}"),
+                hint: None,
+            })?;
         let dialer = Arc::new(dialer);
         if plain {
             *last = Some((settings, Arc::clone(&dialer)));
@@ -82,6 +84,7 @@ impl Network for Outbound {
 pub(super) fn config(
     options: &RunOptions,
     proxy: &BTreeMap<String, String>,
+    sockets: &Sockets,
 ) -> Result<DialConfig, ErrorReply> {
     let mut extra_roots = Vec::new();
     for pem in &options.upstream_ca {
@@ -115,6 +118,7 @@ pub(super) fn config(
             .collect(),
         extra_roots,
         proxy,
+        sockets: sockets.clone(),
     })
 }
 

@@ -41,7 +41,7 @@ const AFTERMATH: Duration = Duration::from_secs(5);
 /// A claim to a home's path.
 #[derive(Debug)]
 pub(super) struct Claim {
-    /// None where the name is another user's: no reason not to serve.
+    /// None where the name is another user's, which is no reason not to serve, or not to be trusted.
     listener: Option<UnixListener>,
 }
 
@@ -67,6 +67,11 @@ pub(super) enum Claimed {
 }
 
 impl Claim {
+    /// No claim: where agents share the network namespace, they could make it before us, and lie.
+    pub(super) fn none() -> Self {
+        Self { listener: None }
+    }
+
     /// Claims the home's path for this process.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod hold;
 mod identities;
 mod lobby;
 mod peer;
+mod report;
 pub mod restore;
 mod runs;
 mod server;
@@ -24,4 +25,5 @@ mod wake;
 mod wire;
 
 pub use dial::Settings;
+pub use report::Contained;
 pub use server::{ServeOptions, serve};

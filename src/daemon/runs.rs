@@ -137,7 +137,7 @@ impl OpenedRun {
         let voice = Arc::new(Voice(Mutex::new(sender)));
         let ca = RunCa::from_pem(&open.ca.certificate, &open.ca.key.0)
             .map_err(|error| failed(format!("the run's certificate authority: {error}")))?;
-        let config = super::dial::config(&open.options, &open.proxy)?;
+        let config = super::dial::config(&open.options, &open.proxy, &shared.sockets)?;
         let dialer = Dialer::new(config)
             .map_err(|error| failed(format!("cannot dial for this run: {error}")))?;
         let requests = Arc::new(AtomicU64::new(0));

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     fs::File,
-    io::{self, Write},
+    io,
     os::unix::{net::UnixListener, process::CommandExt},
     path::PathBuf,
     process::Command,
@@ -19,7 +19,6 @@ use nix::sys::{
     signalfd::{SfdFlags, SignalFd},
 };
 use rustix::fs::{FlockOperation, flock};
-use serde::Serialize;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
@@ -32,6 +31,7 @@ use super::{
     dial::{Outbound, Settings},
     hold::{Claim, Claimed, Hold},
     lobby, peer,
+    report::{Contained, Report, report},
     runs::Runs,
     session, telemetry, wake,
 };
@@ -43,7 +43,7 @@ use crate::{
     audit,
     broker::{ChooseKey, Common, KeyKeeper, OAuthOptions, Profiles},
     dashboard::Dashboard,
-    interceptor::Workers,
+    interceptor::{Sockets, Workers},
     paths::{self, Home},
     process::Finder,
     telemetry::otlp::{self, Exporter},
@@ -79,6 +79,8 @@ pub struct ServeOptions {
     pub settings: Settings,
     /// Says where telemetry goes, if anywhere; asked once, when there is a log for what is wrong with it.
     pub telemetry: Arc<dyn Fn() -> Option<otlp::Options> + Send + Sync>,
+    /// How it serves in the agent's own network namespace; none: it is not in there.
+    pub contained: Option<Contained>,
 }
 
 impl fmt::Debug for ServeOptions {
@@ -96,6 +98,8 @@ pub(super) struct Shared {
     pub(super) hold: Hold,
     pub(super) runs: Runs,
     pub(super) workers: Workers,
+    /// Where the sockets of outgoing connections come from.
+    pub(super) sockets: Sockets,
     /// Finds out which process made a connection.
     pub(super) finder: Finder,
     pub(super) started: Instant,
@@ -158,15 +162,6 @@ impl Shared {
     }
 }
 
-/// The start-up report, one line on standard output; see `client::Started`.
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Report<'a> {
-    Ready,
-    AlreadyRunning,
-    Error(&'a ErrorReply),
-}
-
 /// Serves until told to stop. Reports on standard output whether it could start.
 ///
 /// # Errors
@@ -175,9 +170,10 @@ pub fn serve(options: &ServeOptions) -> Result<(), ErrorReply> {
     if options.detach {
         return detach();
     }
+    let report = |said: &Report<'_>| report(options.contained.as_ref(), said);
     match Server::bind(options) {
         Ok(Start::Serving(server)) => {
-            if !server.announced {
+            if !server.announced || options.contained.is_some() {
                 report(&Report::Ready);
             }
             server.run();
@@ -202,15 +198,6 @@ fn detach() -> Result<(), ErrorReply> {
         .spawn()
         .map(drop)
         .map_err(|error| unavailable(format!("cannot start the daemon: {error}"), None))
-}
-
-fn report(report: &Report<'_>) {
-    // Nobody may be listening: started by hand, or the client was killed.
-    if let Ok(mut line) = serde_json::to_vec(report) {
-        line.push(b'\n');
-        let _ = io::stdout().write_all(&line);
-        let _ = io::stdout().flush();
-    }
 }
 
 fn unavailable(message: String, hint: Option<String>) -> ErrorReply {
@@ -248,7 +235,11 @@ impl Server {
     fn bind(options: &ServeOptions) -> Result<Start, ErrorReply> {
         let home = options.home.clone();
         // Before a home is made that takes the place of another.
-        let Claimed::Ours(claim) = Claim::take(&home)? else { return Ok(Start::Taken) };
+        let claimed = match options.contained {
+            None => Claim::take(&home)?,
+            Some(_) => Claimed::Ours(Claim::none()),
+        };
+        let Claimed::Ours(claim) = claimed else { return Ok(Start::Taken) };
         home.ensure().map_err(|error| unavailable(error.to_string(), error.hint()))?;
         let io_error = |what: &str| {
             let what = what.to_owned();
@@ -284,13 +275,18 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| io_error("its runtime")(&error))?;
-        let browser = Browser::bind(options.dashboard_port);
+        let sockets = options.contained.as_ref().map(|contained| contained.sockets.clone());
+        let sockets = sockets.unwrap_or_default();
+        let browser = match &options.contained {
+            Some(contained) if !contained.dashboard => Browser::none(),
+            Some(_) | None => Browser::bind(options.dashboard_port),
+        };
         let keeper = Arc::new(KeyKeeper::new(&home, options.key, Arc::clone(&options.choose_key)));
         let open = {
             let (home, keeper, audit) = (home.clone(), Arc::clone(&keeper), options.audit);
             let oauth = OAuthOptions {
                 runtime: runtime.handle().clone(),
-                network: Arc::new(Outbound::new(Arc::clone(&options.settings))),
+                network: Arc::new(Outbound::new(Arc::clone(&options.settings), sockets.clone())),
                 redirect_uri: browser.redirect_uri(),
                 unreachable: browser.problem.clone(),
             };
@@ -300,7 +296,9 @@ impl Server {
         let announced = state != VaultState::Open;
         let (common, listener) = if announced {
             let listener = bind_socket(&home).map_err(|error| io_error("its socket")(&error))?;
-            report(&Report::Ready);
+            if options.contained.is_none() {
+                report(None, &Report::Ready);
+            }
             let unlock = unlock(keeper, open);
             let waited = lobby::wait(&listener, &signals, &hold, state, unlock);
             let Some(common) = waited.map_err(|error| io_error("its passphrase")(&error))? else {
@@ -312,8 +310,9 @@ impl Server {
             (open()?, None)
         };
         common.asks().set_limit(options.ask_seconds);
-        let telemetry = (options.telemetry)()
-            .and_then(|to| telemetry::start(to, &options.settings, runtime.handle(), &common));
+        let telemetry = (options.telemetry)().and_then(|to| {
+            telemetry::start(to, &options.settings, &sockets, runtime.handle(), &common)
+        });
         let workers =
             Workers::start(worker_count()).map_err(|error| io_error("its workers")(&error))?;
         let finder = Finder::start().map_err(|error| io_error("its workers")(&error))?;
@@ -338,6 +337,7 @@ impl Server {
             hold,
             runs: Runs::default(),
             workers,
+            sockets,
             finder,
             started: Instant::now(),
             runtime: runtime.handle().clone(),

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::dial::{self, Settings};
 use crate::{
     broker::Common,
-    interceptor::{Dialer, fetch_plainly},
+    interceptor::{Dialer, Sockets, fetch_plainly},
     protocol::HostPort,
     telemetry::otlp::{Exporter, Options, Sending, Transport},
 };
@@ -17,10 +17,11 @@ use crate::{
 pub(super) fn start(
     options: Options,
     settings: &Settings,
+    sockets: &Sockets,
     runtime: &Handle,
     common: &Common,
 ) -> Option<Exporter> {
-    let dialer = match dialer(&options, settings) {
+    let dialer = match dialer(&options, settings, sockets) {
         Ok(dialer) => dialer,
         Err(why) => {
             tracing::error!(why, "no telemetry is exported");
@@ -32,14 +33,14 @@ pub(super) fn start(
     Some(exporter)
 }
 
-fn dialer(options: &Options, settings: &Settings) -> Result<Dialer, String> {
+fn dialer(options: &Options, settings: &Settings, sockets: &Sockets) -> Result<Dialer, String> {
     let mut run = settings().map_err(|error| error.message)?;
     let (host, port) = options.endpoint.target();
     // A person wrote it down: it may well be on this machine.
     run.allow.push(HostPort { host: host.to_owned(), port: Some(port) });
     // A proxy is for what is far and encrypted.
     let proxy = if options.endpoint.is_secure() { dial::own_proxy() } else { BTreeMap::new() };
-    let config = dial::config(&run, &proxy).map_err(|error| error.message)?;
+    let config = dial::config(&run, &proxy, sockets).map_err(|error| error.message)?;
     Dialer::new(config).map_err(|error| error.to_string())
 }
 

@@ -106,6 +106,11 @@ fn destination(stream: &TcpStream, listener: Listener) -> io::Result<SocketAddr>
             let original =
                 if ip.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() }?;
             let original = original.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+            if (original.ip().to_canonical(), original.port()) == (ip, local.port()) {
+                // The listener itself was dialled: from another machine, or by an agent that would have
+                // us dial ourselves.
+                return Err(io::Error::other("it was not redirected"));
+            }
             Ok(SocketAddr::new(original.ip().to_canonical(), original.port()))
         }
         Listener::HostPort(_) | Listener::DnsUdp | Listener::DnsTcp => {

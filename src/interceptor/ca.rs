@@ -93,8 +93,17 @@ impl RunCa {
     ///
     /// [`Error::Generate`] or [`Error::Random`]; neither happens on a working system.
     pub fn generate() -> Result<(String, SecretString), Error> {
+        Self::generate_for(CA_LIFETIME)
+    }
+
+    /// The same for a run that may last this long.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunCa::generate`].
+    pub fn generate_for(lifetime: Duration) -> Result<(String, SecretString), Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = params(CA_NAME, SystemTime::now() + CA_LIFETIME)?;
+        let mut params = params(CA_NAME, SystemTime::now() + lifetime)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
@@ -122,6 +131,11 @@ impl RunCa {
             tickets: ring::Ticketer::new()?,
             leaves: Mutex::default(),
         })
+    }
+
+    /// Until when it is good.
+    pub fn not_after(&self) -> SystemTime {
+        self.not_after
     }
 
     /// The root's certificate.

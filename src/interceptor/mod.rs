@@ -49,7 +49,9 @@ mod workers;
 use std::{fmt, sync::Arc};
 
 pub use ca::{CA_SUBJECT_HASH, RunCa};
-pub use dialer::{AllowRule, DialConfig, Dialer, ResolveRule, UpstreamProxy};
+pub use dialer::{
+    AllowRule, DialConfig, Dialer, ResolveRule, SocketSource, Sockets, UpstreamProxy,
+};
 pub use fetch::{FetchError, fetch, fetch_plainly};
 pub use names::NameTable;
 pub use workers::{RunHandle, Workers};
@@ -83,7 +85,8 @@ impl fmt::Debug for Run {
 pub enum Listener {
     /// TCP on this port; accepted sockets' local address is the address the agent dialled.
     Tcp(u16),
-    /// TCP behind a redirect; the address the agent dialled is `SO_ORIGINAL_DST`.
+    /// TCP behind a redirect; the address the agent dialled is `SO_ORIGINAL_DST`. Whoever dials the
+    /// listener itself is not served.
     Redirected,
     /// TCP on the namespace's loopback, for this port of the host's loopback.
     HostPort(u16),

@@ -178,8 +178,11 @@ fn lost(message: String) -> GoError {
     GoError { code: FAILED, error: failed(message) }
 }
 
-/// 64 random bits in hexadecimal.
-fn run_id() -> Result<String, ErrorReply> {
+/// An id for a run: 64 random bits in hexadecimal.
+///
+/// # Errors
+/// The kernel's.
+pub fn run_id() -> Result<String, ErrorReply> {
     let mut bytes = [0_u8; 8];
     getrandom::fill(&mut bytes)
         .map_err(|error| failed(format!("the kernel gives no random numbers: {error}")))?;

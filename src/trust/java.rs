@@ -19,7 +19,7 @@ const MAGIC: u32 = 0xFEED_FEED;
 const VERSION: u32 = 2;
 const TRUSTED_CERTIFICATE: u32 = 2;
 /// The default of every JDK; the store holds nothing secret.
-const PASSWORD: &str = "changeit";
+pub(super) const PASSWORD: &str = "changeit";
 /// Part of the format.
 const WHITENER: &[u8] = b"Mighty Aphrodite";
 

@@ -13,6 +13,7 @@ mod bundle;
 mod java;
 mod nss;
 mod python;
+mod shared;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use self::shared::{Shared, shared, shared_variables};
 use crate::interceptor::CA_SUBJECT_HASH;
 
 /// Name of the merged bundle in the trust directory.

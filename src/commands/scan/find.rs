@@ -19,25 +19,25 @@ pub(super) struct Source {
 
 /// What was found for one provider.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(in crate::commands) struct Found {
     /// The provider.
-    pub(super) provider: String,
+    pub(in crate::commands) provider: String,
     /// Variables it was found in, one a field.
     pub(super) variables: Vec<String>,
     /// Places it was found in.
     pub(super) sources: Vec<String>,
     /// What it is.
-    pub(super) status: Status,
+    pub(in crate::commands) status: Status,
     /// What a person should know about it; no value.
-    pub(super) note: Option<String>,
+    pub(in crate::commands) note: Option<String>,
     /// A connection's values, if they can be one.
-    pub(super) values: Values,
+    pub(in crate::commands) values: Values,
 }
 
 /// What a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Status {
+pub(in crate::commands) enum Status {
     /// A credential that can be stored.
     Found,
     /// One of that name is stored; which value it has was not looked at.
@@ -56,9 +56,16 @@ pub(super) enum Status {
     Different,
 }
 
+impl Found {
+    /// Can it be stored?
+    pub(in crate::commands) fn is_credential(&self) -> bool {
+        self.status == Status::Found
+    }
+}
+
 impl Status {
     /// For people.
-    pub(super) fn word(self) -> &'static str {
+    pub(in crate::commands) fn word(self) -> &'static str {
         match self {
             Self::Found => "found",
             Self::Connected => "connected",

@@ -105,13 +105,23 @@ fn compare(client: &mut Client, args: &ScanArgs, found: &mut Found) -> Result<()
     Ok(())
 }
 
-/// The environment, then the files.
-fn sources(args: &ScanArgs, context: &Context) -> Result<Vec<Source>, Error> {
+/// What is in this process's environment.
+pub(super) fn in_environment(registry: &Registry) -> Vec<Found> {
+    let sources = without_examples(vec![environment()], registry);
+    find(registry.iter().map(AsRef::as_ref), &sources)
+}
+
+fn environment() -> Source {
     let text = |name: std::ffi::OsString, value: std::ffi::OsString| {
         Some((name.into_string().ok()?, value.into_string().ok()?.into()))
     };
-    let environment = env::vars_os().filter_map(|(name, value)| text(name, value)).collect();
-    let mut sources = vec![Source { name: "environment".to_owned(), values: environment }];
+    let values = env::vars_os().filter_map(|(name, value)| text(name, value)).collect();
+    Source { name: "environment".to_owned(), values }
+}
+
+/// The environment, then the files.
+fn sources(args: &ScanArgs, context: &Context) -> Result<Vec<Source>, Error> {
+    let mut sources = vec![environment()];
     let here = [PathBuf::from(".")];
     let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
     for path in paths {

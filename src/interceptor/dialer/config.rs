@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustls_pki_types::CertificateDer;
 
-use super::UpstreamProxy;
+use super::{Sockets, UpstreamProxy};
 use crate::gate::Target;
 
 /// How a [`Dialer`](super::Dialer) reaches things.
@@ -19,6 +19,8 @@ pub struct DialConfig {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// The user's own forward proxy.
     pub proxy: UpstreamProxy,
+    /// Where its sockets come from.
+    pub sockets: Sockets,
 }
 
 /// `HOST:PORT:ADDR[:PORT]`.

@@ -8,15 +8,18 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::DialError;
+use super::{DialError, Sockets};
 
 /// Head start of an address over the next (RFC 8305 §8).
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// The first connection that stands, each address tried while those before it are still pending.
-pub(super) async fn any(addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
+pub(super) async fn any(
+    sockets: &Sockets,
+    addresses: &[SocketAddr],
+) -> Result<TcpStream, DialError> {
     if let [only] = addresses {
-        return one(*only).await.map_err(DialError::of_connect);
+        return one(sockets, *only).await.map_err(DialError::of_connect);
     }
     let mut rest = addresses.iter().copied();
     let mut attempts = FuturesUnordered::new();
@@ -44,7 +47,7 @@ pub(super) async fn any(addresses: &[SocketAddr]) -> Result<TcpStream, DialError
                 }
             },
             () = sleep_until(next_at) => {
-                attempts.push(one(address));
+                attempts.push(one(sockets, address));
                 next = rest.next();
                 next_at = Instant::now() + STAGGER;
             }
@@ -56,7 +59,7 @@ pub(super) async fn any(addresses: &[SocketAddr]) -> Result<TcpStream, DialError
 pub(super) async fn in_order(addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
     let mut failed = DialError::Dns(None);
     for address in addresses {
-        match one(*address).await {
+        match one(&Sockets::Own, *address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = DialError::of_connect(error),
         }
@@ -64,8 +67,8 @@ pub(super) async fn in_order(addresses: &[SocketAddr]) -> Result<TcpStream, Dial
     Err(failed)
 }
 
-async fn one(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+async fn one(sockets: &Sockets, address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = sockets.connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

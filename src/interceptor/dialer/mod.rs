@@ -12,6 +12,7 @@ mod error;
 mod leg;
 mod proxy;
 mod resolve;
+mod sockets;
 mod tls;
 
 use std::{
@@ -29,6 +30,7 @@ pub use error::{DialError, TlsFault};
 pub use leg::Leg;
 pub use proxy::{ProxyError, UpstreamProxy};
 use rustls_pki_types::ServerName;
+pub use sockets::{SocketSource, Sockets};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::client::TlsStream;
 
@@ -116,18 +118,19 @@ impl Dialer {
     }
 
     async fn leg(&self, target: &Target) -> Result<Leg, DialError> {
+        let sockets = &self.config.sockets;
         if let Some(address) = self.config.rule_for(target) {
-            return connect::any(&[address]).await.map(Leg::Tcp);
+            return connect::any(sockets, &[address]).await.map(Leg::Tcp);
         }
         if let Some(proxy) = self.config.proxy.for_target(target) {
             if let Ok(ip) = target.host.parse::<IpAddr>() {
                 self.guard(target, ip, false)?;
             }
             let ends = self.resolver.lookup(&proxy.host, proxy.port).await?;
-            let stream = connect::any(&ends).await.map_err(|_| ProxyError::Unreachable)?;
+            let stream = connect::any(sockets, &ends).await.map_err(|_| ProxyError::Unreachable)?;
             return proxy::tunnel(proxy, stream, target, &self.tls).await;
         }
-        connect::any(&self.addresses(target).await?).await.map(Leg::Tcp)
+        connect::any(sockets, &self.addresses(target).await?).await.map(Leg::Tcp)
     }
 
     /// What `target` resolves to, less what the address guard refuses.
