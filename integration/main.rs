@@ -19,6 +19,7 @@ mod oauth;
 mod policy;
 mod process;
 mod profiles;
+mod publish;
 mod run;
 mod sources;
 mod sudo;

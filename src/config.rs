@@ -21,6 +21,7 @@
 //! resolve = ["api.example.com:443:127.0.0.1:8443"]
 //! upstream_ca = ["~/company-ca.pem"]
 //! host_port = [5432]
+//! publish = ["auto", 3000, "8080:9090"]
 //! expose = ["~/.docker/run/docker.sock"]
 //! hide = ["~/.aws"]
 //!
@@ -195,6 +196,7 @@ const RUN_KEYS: &[&str] = &[
     "resolve",
     "upstream_ca",
     "host_port",
+    "publish",
     "expose",
     "hide",
 ];
@@ -220,6 +222,7 @@ impl Reader<'_> {
                 "allow" => run.allow = self.list(key, value, values::host_port)?,
                 "resolve" => run.resolve = self.list(key, value, values::resolve)?,
                 "host_port" => run.host_port = self.list(key, value, values::port)?,
+                "publish" => run.publish = self.list(key, value, values::publish)?,
                 "upstream_ca" => run.upstream_ca = self.list(key, value, |text| self.file(text))?,
                 "expose" => run.expose = self.list(key, value, |text| self.file(text))?,
                 "hide" => run.hide = self.list(key, value, |text| self.file(text))?,
@@ -373,7 +376,7 @@ mod tests {
             "master_key = \"keyring\"\nprofile = \"work\"\n[run]\nconnection = { github = \"work\" }\n\
              env = { HOME_TOKEN = \"github/home\" }\negress = \"providers\"\nallow = [\"a.example:5000\"]\n\
              resolve = [\"*:443:127.0.0.1:8443\"]\nupstream_ca = [\"/ca.pem\"]\n\
-             host_port = [5432]\nexpose = [\"/run/x.sock\"]\nhide = [\"~/.aws\"]\n",
+             host_port = [5432]\npublish = [\"auto\", 3000, \"8080:9090\"]\nexpose = [\"/run/x.sock\"]\nhide = [\"~/.aws\"]\n",
         )
         .unwrap();
 
@@ -386,6 +389,7 @@ mod tests {
         assert_eq!(config.run.resolve.len(), 1);
         assert_eq!(config.run.upstream_ca, [PathBuf::from("/ca.pem")]);
         assert_eq!(config.run.host_port, [5432]);
+        assert_eq!(config.run.publish.len(), 3);
         assert_eq!(config.run.expose, [PathBuf::from("/run/x.sock")]);
         assert_eq!(config.run.hide, [PathBuf::from("/home/u/.aws")]);
     }

@@ -8,7 +8,7 @@ use std::{
     fs::File,
     io,
     io::Write,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -23,6 +23,7 @@ use nix::{
 use crate::{
     control::{Control, Frame, MAX_DESCRIPTORS},
     error::{Failure, InStep, Step},
+    giver::Giver,
     init, link, listen,
     listen::Bound,
     message::{ListenerKind, Mounts, Order, Report, Text},
@@ -77,7 +78,9 @@ fn help(control: &Control) -> Result<ExitCode, Failure> {
     make_namespaces(&network)?;
     let ipv6 = link::make_every_address_local().in_step(Step::Link)?;
     let mut warnings = Vec::new();
-    let catch_all = send_listeners(control, &network, ipv6, &mut warnings)?;
+    let giver = network.give_sockets.then(Giver::pair).transpose().in_step(Step::Control)?;
+    let (giver, at) = giver.unzip();
+    let catch_all = send_listeners(control, &network, at, ipv6, &mut warnings)?;
     let Some(Frame { message: Order::Complete(mounts), blob, .. }) =
         control.receive().in_step(Step::Control)?
     else {
@@ -90,8 +93,9 @@ fn help(control: &Control) -> Result<ExitCode, Failure> {
     // Not dumpable from its first moment on.
     prctl::set_dumpable(false).in_step(Step::Guard)?;
     match sys::fork().in_step(Step::Init)? {
-        ForkResult::Child => Ok(init::main(control)),
+        ForkResult::Child => Ok(init::main(control, giver)),
         ForkResult::Parent { child } => {
+            drop(giver);
             // Our end of the control socket ends with us: so the caller hears of init's end.
             while let Err(Errno::EINTR) = waitpid(child, None) {}
             Ok(ExitCode::SUCCESS)
@@ -127,10 +131,12 @@ fn make_namespaces(network: &Network) -> Result<(), Failure> {
 fn send_listeners(
     control: &Control,
     network: &Network,
+    giver: Option<OwnedFd>,
     ipv6: bool,
     warnings: &mut Vec<String>,
 ) -> Result<bool, Failure> {
     let mut bound = listen::bind_all(&network.tcp_ports, &network.host_ports, ipv6)?;
+    bound.extend(giver.map(|giver| (ListenerKind::SocketGiver, giver)));
     let catch_all = network.catch_all
         && match catch_all(&network.tcp_ports, ipv6) {
             Ok(redirected) => {

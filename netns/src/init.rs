@@ -29,6 +29,7 @@ use nix::{
 use crate::{
     control::{Control, Frame},
     error::{Failure, InStep, Step},
+    giver::Giver,
     helper::report,
     message::{ExitStatus, Go, Order, Report, Text},
     mounts, privileges, probe,
@@ -38,9 +39,9 @@ use crate::{
 };
 
 /// Runs init until the command, the helper or the caller ends.
-pub(crate) fn main(control: &Control) -> ExitCode {
+pub(crate) fn main(control: &Control, giver: Option<Giver>) -> ExitCode {
     match prepare(control) {
-        Ok(Some((agent, signals))) => watch(control, agent, &signals),
+        Ok(Some((agent, signals))) => watch(control, agent, &signals, giver),
         Ok(None) => ExitCode::SUCCESS,
         Err(failure) => {
             report(control, &failure);
@@ -135,7 +136,7 @@ fn may_exist(program: &OsStr, env: &[(Text, Text)]) -> bool {
 }
 
 /// Reaps, reports and passes signals on until there is nothing more to do.
-fn watch(control: &Control, agent: Pid, signals: &Signals) -> ExitCode {
+fn watch(control: &Control, agent: Pid, signals: &Signals, mut giver: Option<Giver>) -> ExitCode {
     let terminal = Terminal::open();
     let mut received = GroupSignals::default();
     loop {
@@ -145,17 +146,22 @@ fn watch(control: &Control, agent: Pid, signals: &Signals) -> ExitCode {
             Ok(false) => {}
             Err(_) => return ExitCode::FAILURE,
         }
-        let mut waiting = [
+        let mut waiting = vec![
             PollFd::new(control.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
+        waiting.extend(giver.as_ref().map(|giver| PollFd::new(giver.as_fd(), PollFlags::POLLIN)));
         match poll(&mut waiting, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return ExitCode::FAILURE,
         }
-        let order = waiting.first().and_then(PollFd::any).unwrap_or_default();
+        let ready = |index: usize| waiting.get(index).and_then(PollFd::any).unwrap_or_default();
+        let (order, asked) = (ready(0), ready(2));
         if received.note(signals).is_err() {
             return ExitCode::FAILURE;
+        }
+        if asked && !giver.as_ref().is_some_and(Giver::answer) {
+            giver = None;
         }
         if !order {
             continue;

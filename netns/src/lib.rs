@@ -30,6 +30,7 @@ mod beginning;
 mod check;
 mod control;
 mod error;
+mod giver;
 mod helper;
 mod hidden;
 mod init;

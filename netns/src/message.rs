@@ -40,6 +40,11 @@ pub enum ListenerKind {
         /// other's for as long as one of these sockets is open.
         network: u64,
     },
+    /// No listener: gives out sockets of the namespace, if [`Network::give_sockets`]. A message of one
+    /// byte, `4` or `6`, with a descriptor of a Unix socket beside it is answered over that descriptor:
+    /// the same byte, and beside it a TCP socket of that family, blocking and unconnected. It is
+    /// closed instead where there is none.
+    SocketGiver,
 }
 
 /// How a command ended.

@@ -17,6 +17,8 @@ pub struct Network {
     pub catch_all: bool,
     /// Ports listened on at the namespace's loopback addresses only.
     pub host_ports: Vec<u16>,
+    /// Have unconnected sockets of the namespace given out ([`crate::ListenerKind::SocketGiver`]).
+    pub give_sockets: bool,
 }
 
 /// A command and what it finds in its namespace.

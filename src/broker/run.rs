@@ -120,6 +120,30 @@ impl RunGate {
         self.standing.principal()
     }
 
+    /// Notes that a port of the host's loopback leads to the agent from now on.
+    ///
+    /// # Errors
+    /// It cannot be put on record, and so may not.
+    pub fn published(&self, host_port: u16) -> Result<(), Denial> {
+        self.recordable()?;
+        self.note_port("publish", host_port);
+        Ok(())
+    }
+
+    /// Notes that it does no more. For what is published when the run ends, its end is the note.
+    pub fn unpublished(&self, host_port: u16) {
+        self.note_port("unpublish", host_port);
+    }
+
+    fn note_port(&self, operation: &'static str, host_port: u16) {
+        self.note(Event {
+            operation: Some(operation.into()),
+            host: Some("localhost".into()),
+            port: Some(host_port),
+            ..Event::new(audit::Kind::Run)
+        });
+    }
+
     /// Notes that the run has ended.
     pub fn close(&self) {
         self.broker.common.asks.run_ended(&self.run);

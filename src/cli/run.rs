@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::{
     config::{run::RunConfig, values},
-    protocol::{Egress, EnvFrom, HostPort, ResolveRule},
+    protocol::{Egress, EnvFrom, HostPort, ResolveRule, publish::Publish},
 };
 
 const HELP: &str = "\
@@ -22,12 +22,13 @@ else the one that its header `Authsome-Connection: github/work` names, else that
 else the default.
 
 Each flag is also a key of [run] in $AUTHSOME_HOME/config.toml (connection, env, egress, allow,
-resolve, upstream_ca, host_port, expose, hide); flags extend its lists and replace its values.
+resolve, upstream_ca, host_port, publish, expose, hide); flags extend its lists and replace its values.
 
 Examples:
   authsome run -- claude
   authsome run --connection github=work --egress providers -- ./agent --its-own-flags
   authsome run --hide ~/.aws --host-port 5432 -- python agent.py
+  authsome run --publish auto -- codex      # its dev servers, callbacks of its logins
 
 Standard output is the agent's; with --json only authsome's own errors are JSON.";
 
@@ -59,6 +60,10 @@ pub struct RunArgs {
     /// Offer this port of the host's loopback to the agent (repeatable)
     #[arg(long, value_name = "PORT", value_parser = values::port)]
     pub host_port: Vec<u16>,
+    /// Show this port of the agent's on the host's loopback, there called HOSTPORT; `auto`: whatever it
+    /// listens on, for as long as it does (repeatable)
+    #[arg(long, value_name = "PORT[:HOSTPORT]|auto", value_parser = values::publish)]
+    pub publish: Vec<Publish>,
     /// Give back a path that is hidden by default (repeatable)
     #[arg(long, value_name = "PATH")]
     pub expose: Vec<PathBuf>,
@@ -82,6 +87,7 @@ impl RunArgs {
             resolve: self.resolve.clone(),
             upstream_ca: self.upstream_ca.iter().map(absolute).collect(),
             host_port: self.host_port.clone(),
+            publish: self.publish.clone(),
             expose: self.expose.iter().map(absolute).collect(),
             hide: self.hide.iter().map(absolute).collect(),
         }

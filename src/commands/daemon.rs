@@ -93,7 +93,15 @@ pub(super) fn status(context: &Context) -> Result<(), Error> {
         for run in &status.runs {
             let requests = usize::try_from(run.requests).unwrap_or(usize::MAX);
             let requests = count(requests, "request");
-            text.line(format!("  {}  {}  {} s, {requests}", run.id, run.command, run.seconds));
+            let ports: String = run
+                .published
+                .iter()
+                .map(|port| format!(", localhost:{}", port.host_port))
+                .collect();
+            text.line(format!(
+                "  {}  {}  {} s, {requests}{ports}",
+                run.id, run.command, run.seconds
+            ));
         }
     })?)
 }

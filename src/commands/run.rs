@@ -6,6 +6,7 @@ use super::{Context, Error, vault};
 use crate::{
     cli::RunArgs,
     config::Config,
+    protocol::{RunEvent, publish::PublishedPort},
     runner::{self, Plan},
 };
 
@@ -45,10 +46,28 @@ pub fn run(args: &RunArgs, config: Config, context: &Context) -> Result<ExitCode
     for warning in &ready.warnings {
         context.output.warning(warning);
     }
-    let waits = |id: &str, request: &str| {
-        context.output.aside(format!("{request} waits for your approval: authsome approve {id}"));
-    };
-    let code =
-        ready.go(&waits).map_err(|failure| Error::from(failure.error).with_code(failure.code))?;
+    let code = ready
+        .go(&|event| tell(event, context))
+        .map_err(|failure| Error::from(failure.error).with_code(failure.code))?;
     Ok(ExitCode::from(code))
+}
+
+/// Tells the user what the daemon has to say while the agent runs.
+fn tell(event: &RunEvent, context: &Context) {
+    let output = &context.output;
+    match event {
+        RunEvent::Asked { id, request } => {
+            output.aside(format!("{request} waits for your approval: authsome approve {id}"));
+        }
+        RunEvent::Published { port: PublishedPort { port, host_port } } if port == host_port => {
+            output.aside(format!("localhost:{host_port} is the agent's"));
+        }
+        RunEvent::Published { port: PublishedPort { port, host_port } } => {
+            output.aside(format!("localhost:{host_port} is the agent's port {port}"));
+        }
+        RunEvent::NotPublished { host_port, reason } => {
+            output.aside(format!("localhost:{host_port} is not the agent's: {reason}"));
+        }
+        RunEvent::Named { .. } | RunEvent::Stopping => {}
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
-use crate::protocol::{Egress, EnvFrom, HostPort, ResolveRule, RunOptions};
+use crate::protocol::{Egress, EnvFrom, HostPort, ResolveRule, RunOptions, publish::Publish};
 
 /// Settings as they were written, by either side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct RunConfig {
     pub upstream_ca: Vec<PathBuf>,
     /// Ports of the host's loopback to offer in the namespace.
     pub host_port: Vec<u16>,
+    /// The agent's own ports to show on the host's loopback.
+    pub publish: Vec<Publish>,
     /// Paths that are hidden by default and should not be.
     pub expose: Vec<PathBuf>,
     /// Further paths to hide.
@@ -88,6 +90,7 @@ impl RunConfig {
             resolve: join(flags.resolve, self.resolve),
             upstream_ca: join(flags.upstream_ca, self.upstream_ca),
             host_port: join(flags.host_port, self.host_port),
+            publish: join(flags.publish, self.publish),
             expose: join(flags.expose, self.expose),
             hide: join(flags.hide, self.hide),
         }
@@ -115,6 +118,7 @@ impl RunConfig {
                 allow: self.allow,
                 resolve: self.resolve,
                 upstream_ca,
+                publish: self.publish,
             },
             host_ports: self.host_port,
             expose: self.expose,

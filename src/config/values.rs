@@ -4,7 +4,10 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::protocol::{Egress, EnvFrom, HostPort, ResolveRule};
+use crate::protocol::{
+    Egress, EnvFrom, HostPort, ResolveRule,
+    publish::{DASHBOARD_PORT, FIRST_PORT, Publish, PublishedPort},
+};
 
 /// `open` or `providers`.
 ///
@@ -178,6 +181,33 @@ pub fn port(text: &str) -> Result<u16, String> {
         .ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
 }
 
+/// `auto`, `PORT` or `PORT:HOSTPORT`.
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn publish(text: &str) -> Result<Publish, String> {
+    if text == "auto" {
+        return Ok(Publish::Auto);
+    }
+    let (agents, hosts) = text.split_once(':').unwrap_or((text, text));
+    let port = |text| {
+        let port = port(text).map_err(|_| "expected PORT, PORT:HOSTPORT or `auto`".to_owned())?;
+        match port {
+            ..FIRST_PORT => Err(format!("ports below {FIRST_PORT} are not published")),
+            _ => Ok(port),
+        }
+    };
+    let (port, host_port) = (port(agents)?, port(hosts)?);
+    if host_port == DASHBOARD_PORT {
+        return Err(format!(
+            "port {DASHBOARD_PORT} is authsome's own; for another of the host's: {port}:{}",
+            DASHBOARD_PORT + 1
+        ));
+    }
+    Ok(Publish::Port(PublishedPort { port, host_port }))
+}
+
 /// Splits a host off the front: lower-case, without brackets and trailing dot.
 fn take_host(text: &str) -> Result<(String, &str), String> {
     if let Some(rest) = text.strip_prefix('[') {
@@ -268,6 +298,23 @@ mod tests {
     #[test]
     fn a_url_is_told_from_a_host() {
         assert!(host_port("a.example/x").unwrap_err().contains("URL"));
+    }
+
+    #[test]
+    fn a_port_is_published_under_its_own_name_or_another() {
+        let named = |port, host_port| Ok(Publish::Port(PublishedPort { port, host_port }));
+        assert_eq!(publish("auto"), Ok(Publish::Auto));
+        assert_eq!(publish("5173"), named(5173, 5173));
+        assert_eq!(publish("7998:7999"), named(7998, 7999));
+    }
+
+    #[test]
+    fn what_is_not_an_agents_to_have_is_not_published() {
+        for text in ["7998", "3000:7998", "443", "3000:80", "1023", "0", "", "x", "1:2:3", "auto:1"]
+        {
+            assert!(publish(text).is_err(), "{text:?} was accepted");
+        }
+        assert!(publish("7998").unwrap_err().contains("7998:7999"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod hold;
 mod identities;
 mod lobby;
 mod peer;
+mod publish;
 mod report;
 pub mod restore;
 mod runs;

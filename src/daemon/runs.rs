@@ -1,7 +1,7 @@
 //! The open runs: what each was given, and telling them what they need to know.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -12,13 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{server::Shared, wire};
+use super::{
+    publish::{Published, Publishing, port_of},
+    server::Shared,
+    wire,
+};
 use crate::protocol::{
     ErrorKind, ErrorReply, ListenerKind, OpenRun, RunEvent, RunOpened, RunView, asks::AskView,
 };
 use crate::{
     broker::{Broker, Notice, RunGate},
-    interceptor::{self, Dialer, Listener, NameTable, RunCa, RunHandle},
+    interceptor::{self, Dialer, Inside, Listener, NameTable, RunCa, RunHandle},
     process::Callers,
 };
 
@@ -41,15 +45,16 @@ struct Entry {
     profile: Arc<str>,
     opened: Instant,
     requests: Arc<AtomicU64>,
+    published: Arc<Published>,
     voice: Arc<Voice>,
 }
 
 /// Speaks to one `run`, whose connection the session's thread reads.
 #[derive(Debug)]
-struct Voice(Mutex<UnixStream>);
+pub(super) struct Voice(Mutex<UnixStream>);
 
 impl Voice {
-    fn say(&self, event: &RunEvent) {
+    pub(super) fn say(&self, event: &RunEvent) {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A run that is gone is noticed by the thread that reads from it. One that is stopped, as by
         // Ctrl-Z, reads nothing: the workers, who call this, must not wait for it. What it then does
@@ -83,6 +88,7 @@ impl Runs {
                 profile: entry.profile.to_string(),
                 seconds: entry.opened.elapsed().as_secs(),
                 requests: entry.requests.load(Ordering::Relaxed),
+                published: entry.published.ports(),
             })
             .collect()
     }
@@ -118,6 +124,7 @@ impl Runs {
 pub(super) struct OpenedRun {
     run: Arc<interceptor::Run>,
     handles: Vec<RunHandle>,
+    publishing: Publishing,
     shared: Arc<Shared>,
     gate: Arc<RunGate>,
 }
@@ -143,13 +150,15 @@ impl OpenedRun {
         let requests = Arc::new(AtomicU64::new(0));
         let (gate, opened) =
             RunGate::open(broker, &open, identity, Arc::clone(&requests), voice.clone())?;
+        let published = Arc::<Published>::default();
         let entry = Entry {
             command: open.command,
             agent: Arc::clone(&gate.principal().agent),
             profile: Arc::clone(&gate.principal().profile),
             opened: Instant::now(),
             requests,
-            voice,
+            published: Arc::clone(&published),
+            voice: Arc::clone(&voice),
         };
         shared.runs.insert(&open.id, Arc::new(entry))?;
         let gate = Arc::new(gate);
@@ -160,9 +169,14 @@ impl OpenedRun {
             names: Arc::new(NameTable::new(open.names)),
             dialer: Arc::new(dialer),
             callers: Callers::default(),
+            inside: Inside::default(),
         });
-        let opened = RunOpened { home, ..opened };
-        Ok((Self { run, handles: Vec::new(), shared: Arc::clone(shared), gate }, opened))
+        let publish = &open.options.publish;
+        let (publishing, not_published) =
+            Publishing::new(publish, shared, &run, &gate, &voice, &published);
+        let opened = RunOpened { home, not_published, ..opened };
+        let shared = Arc::clone(shared);
+        Ok((Self { run, handles: Vec::new(), publishing, shared, gate }, opened))
     }
 
     pub(super) fn attach(
@@ -174,12 +188,19 @@ impl OpenedRun {
         // Covered by now, and if it was moved meanwhile, then perhaps too late.
         shared.hold.check(true)?;
         let mut listeners = Vec::with_capacity(kinds.len());
+        let (mut namespace, mut ours) = (None, BTreeSet::new());
         for (kind, descriptor) in kinds.iter().zip(descriptors) {
             match listener(kind) {
-                Attached::Listener(listener) => listeners.push((listener, descriptor)),
-                Attached::Diag { network } => {
-                    self.run.callers.look_into(shared.finder.namespace(descriptor, network));
+                Attached::Listener(listener) => {
+                    ours.extend(port_of(&descriptor));
+                    listeners.push((listener, descriptor));
                 }
+                Attached::Diag { network } => {
+                    let found = shared.finder.namespace(descriptor, network);
+                    self.run.callers.look_into(found.clone());
+                    namespace = Some(found);
+                }
+                Attached::Giver => self.run.inside.ask_at(descriptor),
             }
         }
         let handle = shared
@@ -187,6 +208,7 @@ impl OpenedRun {
             .serve(&self.run, listeners)
             .map_err(|error| failed(format!("cannot accept on the run's sockets: {error}")))?;
         self.handles.push(handle);
+        self.publishing.begin(namespace, ours);
         Ok(())
     }
 }
@@ -204,6 +226,7 @@ impl Drop for OpenedRun {
 enum Attached {
     Listener(Listener),
     Diag { network: u64 },
+    Giver,
 }
 
 fn listener(kind: &ListenerKind) -> Attached {
@@ -214,6 +237,7 @@ fn listener(kind: &ListenerKind) -> Attached {
         ListenerKind::DnsUdp => Listener::DnsUdp,
         ListenerKind::DnsTcp => Listener::DnsTcp,
         ListenerKind::SocketDiag { network } => return Attached::Diag { network: *network },
+        ListenerKind::SocketGiver => return Attached::Giver,
     })
 }
 

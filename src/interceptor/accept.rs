@@ -20,7 +20,7 @@ use super::{
     Listener, Run, clear,
     dialer::{self, DialError, Leg},
     peek::{self, Opening},
-    presence,
+    presence, published,
     record::Entry,
     serve, tunnel,
     workers::Context,
@@ -74,6 +74,9 @@ pub(super) async fn connection(
     listener: Listener,
     stream: TcpStream,
 ) {
+    if let Listener::Published(port) = listener {
+        return published::connection(context, &run, stream, port).await;
+    }
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the agent left before its connection was served");
         return;
@@ -113,7 +116,7 @@ fn destination(stream: &TcpStream, listener: Listener) -> io::Result<SocketAddr>
             }
             Ok(SocketAddr::new(original.ip().to_canonical(), original.port()))
         }
-        Listener::HostPort(_) | Listener::DnsUdp | Listener::DnsTcp => {
+        Listener::HostPort(_) | Listener::Published(_) | Listener::DnsUdp | Listener::DnsTcp => {
             Ok(SocketAddr::new(ip, local.port()))
         }
     }

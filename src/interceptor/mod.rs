@@ -28,12 +28,14 @@ mod exchange;
 mod fetch;
 mod head;
 pub mod inject;
+mod inside;
 mod linger;
 pub mod names;
 mod peek;
 pub mod placed;
 mod presence;
 mod problem;
+mod published;
 mod record;
 mod renew;
 mod request;
@@ -53,6 +55,7 @@ pub use dialer::{
     AllowRule, DialConfig, Dialer, ResolveRule, SocketSource, Sockets, UpstreamProxy,
 };
 pub use fetch::{FetchError, fetch, fetch_plainly};
+pub use inside::Inside;
 pub use names::NameTable;
 pub use workers::{RunHandle, Workers};
 
@@ -72,6 +75,8 @@ pub struct Run {
     pub dialer: Arc<Dialer>,
     /// Knows which of its processes made a connection.
     pub callers: Callers,
+    /// The way to what its agent listens on.
+    pub inside: Inside,
 }
 
 impl fmt::Debug for Run {
@@ -90,6 +95,8 @@ pub enum Listener {
     Redirected,
     /// TCP on the namespace's loopback, for this port of the host's loopback.
     HostPort(u16),
+    /// TCP on the host's loopback, for this port of the namespace's loopback.
+    Published(u16),
     /// UDP on port 53.
     DnsUdp,
     /// TCP on port 53.

@@ -262,12 +262,13 @@ async fn listen(context: Rc<Context>, run: Arc<Run>, kind: Listener, descriptor:
             Ok(listener) => dns::serve_tcp(listener, names, gate).await,
             Err(error) => Err(error),
         },
-        Listener::Tcp(_) | Listener::Redirected | Listener::HostPort(_) => {
-            match TcpListener::from_std(StdListener::from(descriptor)) {
-                Ok(listener) => accept_all(&context, &run, kind, &listener).await,
-                Err(error) => Err(error),
-            }
-        }
+        Listener::Tcp(_)
+        | Listener::Redirected
+        | Listener::HostPort(_)
+        | Listener::Published(_) => match TcpListener::from_std(StdListener::from(descriptor)) {
+            Ok(listener) => accept_all(&context, &run, kind, &listener).await,
+            Err(error) => Err(error),
+        },
     };
     if let Err(error) = ended {
         tracing::error!(%error, ?kind, run = run.id, "a listening socket cannot be served");

@@ -10,6 +10,7 @@ pub mod audit;
 mod env;
 pub mod identity;
 pub mod login;
+pub mod publish;
 pub mod source;
 pub mod vault;
 
@@ -260,6 +261,9 @@ pub struct RunView {
     pub seconds: u64,
     /// Requests so far.
     pub requests: u64,
+    /// The agent's ports that the host's loopback shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<publish::PublishedPort>,
 }
 
 /// A connection without its secrets.
@@ -375,6 +379,9 @@ pub struct RunOptions {
     pub resolve: Vec<ResolveRule>,
     /// Added roots for upstream verification, PEM.
     pub upstream_ca: Vec<String>,
+    /// The agent's own ports to show on the host's loopback.
+    #[serde(default)]
+    pub publish: Vec<publish::Publish>,
 }
 
 /// What happens to hosts no provider claims.
@@ -431,6 +438,9 @@ pub struct RunOpened {
     pub keep: Vec<std::path::PathBuf>,
     /// Things the user should know, such as a variable two connections claim.
     pub warnings: Vec<String>,
+    /// Why ports that were named are not published.
+    #[serde(default)]
+    pub not_published: Vec<ErrorReply>,
 }
 
 /// What the daemon sends on a run's connection, unasked.
@@ -450,6 +460,18 @@ pub enum RunEvent {
         id: String,
         /// The request in a few words.
         request: String,
+    },
+    /// A port of the agent's is reached on the host's loopback from now on.
+    Published {
+        /// Which.
+        port: publish::PublishedPort,
+    },
+    /// A port of the agent's is not.
+    NotPublished {
+        /// The host's port it would have had.
+        host_port: u16,
+        /// Why not.
+        reason: String,
     },
     /// The daemon was told to stop. The run goes on without network until there is a daemon again,
     /// but does not start one: somebody wanted it stopped.

@@ -71,33 +71,42 @@ impl Link {
     }
 
     /// The daemon said something or is gone, or it is time to look for one.
-    pub(super) fn tend(&mut self, tell: &dyn Fn(&str, &str)) {
-        let Some(client) = &mut self.client else {
+    pub(super) fn tend(&mut self, tell: &dyn Fn(&RunEvent)) {
+        if self.client.is_none() {
             // What goes wrong now is tried again; the agent meanwhile has no network, no more.
             if self.reconnect().is_err() {
                 self.client = None;
             }
             return;
-        };
-        match client.take_events(true) {
-            Some(events) => {
-                for event in events {
-                    match event {
-                        RunEvent::Named { name, address } => {
-                            self.open.names.insert(name, address);
-                        }
-                        RunEvent::Stopping => self.stopped = true,
-                        RunEvent::Asked { id, request } => tell(&id, &request),
-                    }
-                }
-            }
-            None => {
+        }
+        if !self.hear(true, tell) {
+            self.client = None;
+            if !self.stopped && self.reconnect().is_err() {
                 self.client = None;
-                if !self.stopped && self.reconnect().is_err() {
-                    self.client = None;
-                }
             }
         }
+        self.hear(false, tell);
+    }
+
+    /// Takes in what the daemon has said; what it says now only if `readable`. False if it is gone.
+    pub(super) fn hear(&mut self, readable: bool, tell: &dyn Fn(&RunEvent)) -> bool {
+        let Some(events) = self.client.as_mut().and_then(|client| client.take_events(readable))
+        else {
+            return false;
+        };
+        for event in events {
+            tell(&event);
+            match event {
+                RunEvent::Named { name, address } => {
+                    self.open.names.insert(name, address);
+                }
+                RunEvent::Stopping => self.stopped = true,
+                RunEvent::Asked { .. }
+                | RunEvent::Published { .. }
+                | RunEvent::NotPublished { .. } => {}
+            }
+        }
+        true
     }
 
     /// Without a daemon there is nobody else to see that the agent moves the home away; and one that is

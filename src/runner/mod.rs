@@ -11,6 +11,7 @@ mod hidden;
 mod link;
 mod namespace;
 mod program;
+mod publish;
 mod user;
 
 use std::{
@@ -34,7 +35,9 @@ use crate::{
     daemon::client::{Acting, Client},
     interceptor::RunCa,
     paths::{self, Anchor},
-    protocol::{ErrorKind, ErrorReply, OpenRun, Request, RunCaKey, RunOpened, RunOptions, Secret},
+    protocol::{
+        ErrorKind, ErrorReply, OpenRun, Request, RunCaKey, RunEvent, RunOpened, RunOptions, Secret,
+    },
     trust::{self, Overlay},
 };
 
@@ -101,6 +104,9 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     let client = Client::connect_or_start_as(&actor.home, actor.owner())?;
     let mut client = client.acting(plan.acting.clone());
     let opened: RunOpened = client.call(Request::OpenRun(Box::new(open.clone())))?;
+    if let Some(error) = opened.not_published.first() {
+        return Err(error.clone());
+    }
 
     let program = plan.command.first().map(Path::new);
     let mut seen = plan.env.clone();
@@ -143,11 +149,12 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
 
 impl Ready {
     /// Lets the agent go and waits for it. Returns its exit code as a shell would report it.
-    /// Meanwhile `tell` is told of the id and the words of a request that waits for a person.
+    /// Meanwhile `tell` is told what the daemon says.
     ///
     /// # Errors
     /// The agent could not be executed ([`GoError::code`] tells how), or was lost.
-    pub fn go(mut self, tell: &dyn Fn(&str, &str)) -> Result<u8, GoError> {
+    pub fn go(mut self, tell: &dyn Fn(&RunEvent)) -> Result<u8, GoError> {
+        self.link.hear(false, tell);
         self.enclosure.release()?;
         loop {
             let event = match self.link.waker() {

@@ -7,6 +7,7 @@ use netns::{Beginning, Network, ProbeReport, Sandbox, Spec};
 use super::{
     Actor, FAILED, GoError, Plan,
     enclosure::{Begun, Complete, Contents, Enclosure, Event},
+    publish,
 };
 use crate::protocol::{ErrorKind, ErrorReply};
 
@@ -19,7 +20,9 @@ const PORTS: [u16; 2] = [443, 80];
 /// # Errors
 /// The helper could not be started.
 pub(super) fn begin(actor: &Actor, plan: &Plan) -> Result<Box<dyn Begun>, ErrorReply> {
-    let beginning = Beginning::new(&network(actor, plan)).map_err(|error| reply(&error))?;
+    let network = network(actor, plan);
+    publish::check(plan, &network.tcp_ports)?;
+    let beginning = Beginning::new(&network).map_err(|error| reply(&error))?;
     Ok(Box::new(beginning))
 }
 
@@ -71,6 +74,7 @@ fn network(actor: &Actor, plan: &Plan) -> Network {
         tcp_ports,
         catch_all: true,
         host_ports: plan.host_ports.clone(),
+        give_sockets: !plan.options.publish.is_empty(),
     }
 }
 

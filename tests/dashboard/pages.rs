@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use authsome::protocol::{ConnectionView, ErrorKind, RunView};
+use authsome::protocol::{ConnectionView, ErrorKind, RunView, publish::PublishedPort};
 use serde_json::json;
 
 use super::{
@@ -36,6 +36,7 @@ fn fill_with_hostility(backend: &Fake) {
         profile: HOSTILE.into(),
         seconds: 3,
         requests: 4,
+        published: Vec::new(),
     }];
     *backend.problems.lock().unwrap() = vec![failure(ErrorKind::Failed, HOSTILE, Some(HOSTILE))];
 }
@@ -214,11 +215,13 @@ async fn a_run_links_to_its_requests() {
         profile: "default".into(),
         seconds: 75,
         requests: 4,
+        published: vec![PublishedPort { port: 3000, host_port: 3001 }],
     }];
     let list = browser.page("/runs").await;
     assert!(list.contains(r#"href="/runs/00ff""#) && list.contains("1 min 15 s"), "{list}");
     let run = browser.page("/runs/00ff").await;
     assert!(run.contains("Run of claude") && run.contains(r#"data-run="00ff""#), "{run}");
+    assert!(run.contains("localhost:3001") && run.contains("port 3000"), "{run}");
     assert!(browser.page("/runs/gone").await.contains("Not open"));
 }
 

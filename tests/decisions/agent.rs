@@ -13,7 +13,9 @@ use std::{
 
 use authsome::{
     broker::{LiveEvent, Notice, RunGate},
-    interceptor::{DialConfig, Dialer, Listener, NameTable, ResolveRule, Run, RunCa, RunHandle},
+    interceptor::{
+        DialConfig, Dialer, Inside, Listener, NameTable, ResolveRule, Run, RunCa, RunHandle,
+    },
     process::Callers,
     protocol::{Egress, EnvFrom, HostPort, OpenRun, RunCaKey, RunOptions, Secret, asks::AskView},
 };
@@ -155,6 +157,7 @@ impl Agent {
             names: Arc::new(NameTable::new(BTreeMap::new())),
             dialer: Arc::new(Dialer::new(way_out(stage)).unwrap()),
             callers: Callers::default(),
+            inside: Inside::default(),
         });
         let https = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         // Any address of the loopback is the name of a database of its own.

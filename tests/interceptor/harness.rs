@@ -11,7 +11,8 @@ use std::{
 use authsome::{
     gate::{Gate, Record},
     interceptor::{
-        DialConfig, Dialer, Listener, NameTable, ResolveRule, Run, RunCa, RunHandle, Workers,
+        DialConfig, Dialer, Inside, Listener, NameTable, ResolveRule, Run, RunCa, RunHandle,
+        Workers,
     },
     process::Callers,
 };
@@ -114,6 +115,7 @@ impl Scene {
             names: Arc::new(NameTable::new(BTreeMap::<String, Ipv4Addr>::new())),
             dialer: Arc::new(Dialer::new(config).unwrap()),
             callers: Callers::default(),
+            inside: Inside::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

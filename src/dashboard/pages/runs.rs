@@ -54,6 +54,9 @@ pub(in crate::dashboard) async fn show(
                     div { dt { "Agent" } dd { code { (run.agent) } } }
                     div { dt { "Open for" } dd { (text::duration(run.seconds)) } }
                     div { dt { "Requests" } dd { (run.requests) } }
+                    @if !run.published.is_empty() {
+                        div { dt { "Published" } dd { (published(run)) } }
+                    }
                 }
                 None => div { dt { "State" } dd { "Not open" } },
             }
@@ -64,6 +67,17 @@ pub(in crate::dashboard) async fn show(
     let title = run.map_or_else(|| "Run".to_owned(), |run| format!("Run of {}", run.command));
     let page = Page { live: true, ..Page::new(&visitor, Here::Runs, &title) };
     shown(page.render(&body))
+}
+
+/// The agent's ports on this machine. No links: what a click opens shares cookies with this page.
+fn published(run: &RunView) -> Markup {
+    html! {
+        @for (index, port) in run.published.iter().enumerate() {
+            @if index > 0 { ", " }
+            code { "localhost:" (port.host_port) }
+            @if port.port != port.host_port { " (the agent's port " (port.port) ")" }
+        }
+    }
 }
 
 /// The open runs.
