@@ -15,6 +15,7 @@ mod http;
 mod import;
 mod lifecycle;
 mod moved;
+mod nested;
 mod oauth;
 mod policy;
 mod process;

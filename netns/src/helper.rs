@@ -200,6 +200,8 @@ fn make_mounts(
         keep_owner,
     };
     warnings.extend(plan.carry_out()?);
+    // No protection: without it some programs say less clearly that they may not do what they do.
+    let _ = sys::no_rights_from_files();
     Ok(())
 }
 

@@ -100,16 +100,25 @@ impl<'a> Pins<'a> {
         let view = self.views.join(self.pinned.len().to_string());
         directory(&view)?;
         // What is mounted below in the caller's namespace may have to come along.
-        bind(parent, &view).or_else(|_| {
-            mount(Some(parent), &view, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
-        })?;
+        let show = |shown: &Path| {
+            bind(shown, &view).or_else(|_| {
+                mount(Some(shown), &view, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+            })
+        };
+        if fs::symlink_metadata(path)?.is_dir() {
+            // A view of no more than itself: programs that read the table of mounts, as Codex' sandbox
+            // does, take a view of what it lies in for one more way to everything else in there.
+            show(path)?;
+            return Ok(bind(self.empty, &view)?);
+        }
+        show(parent)?;
         let itself = OpenOptions::new()
             .read(true)
             .custom_flags((OFlag::O_PATH | OFlag::O_NOFOLLOW).bits())
             .open(view.join(name))?;
-        let over = if itself.metadata()?.is_dir() { self.empty } else { self.nothing };
         // mount(2) follows the link in /proc, and then none: a symbolic link itself is covered.
-        Ok(bind(over, Path::new(&format!("/proc/self/fd/{}", itself.as_raw_fd())))?)
+        let itself = format!("/proc/self/fd/{}", itself.as_raw_fd());
+        Ok(bind(self.nothing, Path::new(&itself))?)
     }
 
     /// Mounts a file onto itself, read-only, which pins it too. The kernel refuses writes to a program

@@ -1,4 +1,4 @@
-//! The five calls that no maintained crate offers safely. The only `unsafe` of the crate.
+//! The six calls that no maintained crate offers safely. The only `unsafe` of the crate.
 
 use std::{io, ptr};
 
@@ -62,6 +62,35 @@ pub(crate) fn join_new_session_keyring() -> io::Result<()> {
         Some(libc::ENOSYS | libc::EPERM) => Ok(()),
         _ => Err(error),
     }
+}
+
+/// Takes from every mount what lets a program have more rights than who starts it: set-user-ID bits and
+/// file capabilities (`mount_setattr(2)`, `MOUNT_ATTR_NOSUID`). The command has `no_new_privs` and would not
+/// get them anyway; but a program with file capabilities, as ping(8) is in places, could not even be
+/// executed then (`EPERM`, capabilities(7)). So a kernel that cannot is no error of ours to fail by.
+///
+/// # Errors
+/// The kernel's.
+#[expect(unsafe_code, reason = "mount_setattr has no safe wrapper")]
+pub(crate) fn no_rights_from_files() -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_NOSUID,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: the path is a C string, and the structure outlives the call and is as long as it says.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            c"/".as_ptr(),
+            libc::AT_RECURSIVE,
+            ptr::from_ref(&attributes),
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Gives SIGCHLD its default disposition. A caller may have been started with it ignored, which
