@@ -23,6 +23,7 @@ mod profiles;
 mod publish;
 mod run;
 mod sources;
+mod ssh;
 mod sudo;
 mod support;
 mod telemetry;

@@ -22,11 +22,11 @@ use super::{
     peek::{self, Opening},
     presence, published,
     record::Entry,
-    serve, tunnel,
+    serve, ssh, tunnel,
     workers::Context,
 };
 use crate::{
-    gate::{Admission, RecordKind, Ruling, Target},
+    gate::{Admission, Denial, RecordKind, Ruling, Target},
     process::Caller,
 };
 
@@ -213,7 +213,15 @@ async fn opaque(
                 None => splice(run, entry, arrival.stream, target, raw).await,
             };
         }
-        Admission::Refuse(denial) => denial.code,
+        Admission::Refuse(denial) => {
+            let ruling = Ruling { says: denial.code, policy, connection };
+            let is_ssh = target.port == ssh::PORT;
+            refused(run, &arrival.caller, target, ruling).await;
+            if is_ssh {
+                ssh::disconnect(arrival.stream, &in_words(&denial)).await;
+            }
+            return;
+        }
         Admission::Intercept => CLEARTEXT,
         Admission::Hold => UNDECIDED,
     };
@@ -294,6 +302,14 @@ async fn refused(run: &Run, caller: &Caller, target: Target, why: Ruling<&'stati
     entry.denied(why.says);
     entry.edit(|record| record.policy = why.policy);
     entry.caller_known().await;
+}
+
+/// A denial for a person, in one line.
+fn in_words(denial: &Denial) -> String {
+    match &denial.hint {
+        Some(hint) => format!("authsome: {} (hint: {hint})", denial.reason),
+        None => format!("authsome: {}", denial.reason),
+    }
 }
 
 /// Lower case, no trailing dot.

@@ -42,6 +42,7 @@ mod request;
 mod response;
 mod scan;
 mod serve;
+mod ssh;
 pub mod strict;
 mod tunnel;
 mod upgrade;

@@ -12,6 +12,7 @@ mod link;
 mod namespace;
 mod program;
 mod publish;
+mod ssh;
 mod user;
 
 use std::{
@@ -115,7 +116,10 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         // Where it cannot be made, browsers will say that they do not trust the run.
         let _ = paths::create_private_dir(&missing);
     }
-    let overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &seen, program);
+    let mut overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &seen, program);
+    if actor.credentials().is_none() {
+        ssh::add_to(&mut overlay);
+    }
     let env = Environment { base: &plan.env, actor: &actor, run: &id }
         .compose(&opened, overlay.env.clone());
     let (mut hide, warnings) = hidden::paths(&actor, &plan)?;
