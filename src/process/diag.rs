@@ -49,10 +49,20 @@ impl Diag {
         Self { socket, sequence: AtomicU32::new(std::process::id().rotate_left(16)) }
     }
 
+    /// What to send to and to read from.
+    pub(super) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// The number of the next question.
+    pub(super) fn next_sequence(&self) -> u32 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Inode of the socket that is connected from `own` to `peer`; none if there is no such socket, or
     /// no process that holds it.
     pub(super) fn inode(&self, own: SocketAddr, peer: SocketAddr) -> Option<u64> {
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        let sequence = self.next_sequence();
         let sent = send(&self.socket, &question(sequence, own, peer), SendFlags::DONTWAIT);
         if let Err(error) = sent {
             tracing::debug!(%error, "the kernel was not asked whose a connection is");
@@ -150,7 +160,7 @@ fn ip(family: u8, &address: &[u8; 16]) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         net::{TcpListener, TcpStream},
         os::unix::fs::MetadataExt,
@@ -160,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    fn diag() -> Diag {
+    pub(in crate::process) fn diag() -> Diag {
         let (family, kind) = (AddressFamily::NETLINK, SocketType::RAW);
         let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG));
         Diag::new(socket.unwrap())

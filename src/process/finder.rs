@@ -19,6 +19,7 @@ use std::{
 use super::{
     caller::{Caller, Promise},
     diag::Diag,
+    listening::listening,
     search::{Place, Searcher, Tables, Wanted},
 };
 
@@ -54,8 +55,12 @@ struct Inner {
 
 enum Order {
     Find(Question),
+    List { namespace: Arc<Inner>, tell: Tell },
     Stop,
 }
+
+/// Takes the addresses that are listened on.
+type Tell = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>) + Send>;
 
 struct Question {
     namespace: Arc<Inner>,
@@ -136,6 +141,14 @@ impl Callers {
 }
 
 impl Namespace {
+    /// Has `tell` called with the addresses at which TCP is listened in the namespace, by the thread
+    /// that looks; dropped uncalled where it has too much to do, or has ended. Does not block.
+    pub fn listening(&self, tell: impl FnOnce(io::Result<Vec<SocketAddr>>) + Send + 'static) {
+        let order = Order::List { namespace: Arc::clone(&self.inner), tell: Box::new(tell) };
+        // What was not asked now is asked again soon.
+        let _ = self.orders.try_send(order);
+    }
+
     fn caller(&self, own: SocketAddr, peer: SocketAddr) -> Caller {
         let (caller, promise) = Caller::promised();
         let question = Question { namespace: Arc::clone(&self.inner), own, peer, promise };
@@ -154,18 +167,20 @@ struct Seeker {
 
 impl Seeker {
     fn run(mut self) {
-        while let Ok(Order::Find(first)) = self.inbox.recv() {
-            let mut batch = vec![first];
-            let mut more = true;
-            while more && batch.len() < BATCH_MAX {
-                match self.inbox.try_recv() {
-                    Ok(Order::Find(question)) => batch.push(question),
-                    Ok(Order::Stop) => {
+        while let Ok(first) = self.inbox.recv() {
+            let mut batch = Vec::new();
+            let mut next = Some(first);
+            while let Some(order) = next {
+                match order {
+                    Order::Find(question) => batch.push(question),
+                    Order::List { namespace, tell } => tell(listening(&namespace.diag)),
+                    Order::Stop => {
                         self.answer(batch);
                         return;
                     }
-                    Err(_) => more = false,
                 }
+                let room = batch.len() < BATCH_MAX;
+                next = room.then(|| self.inbox.try_recv().ok()).flatten();
             }
             self.answer(batch);
             let missed = self.missed.swap(0, Ordering::Relaxed);
@@ -269,6 +284,17 @@ mod tests {
 
         drop(stream);
         assert_eq!(told(&callers.of(own, peer)), None);
+    }
+
+    #[test]
+    fn what_is_listened_on_is_told() {
+        let finder = Finder::start().unwrap();
+        let (socket, network) = own_namespace();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (sender, receiver) = channel();
+        finder.namespace(socket, network).listening(move |found| sender.send(found).unwrap());
+        let found = receiver.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
+        assert!(found.contains(&listener.local_addr().unwrap()));
     }
 
     #[test]

@@ -10,6 +10,8 @@
 //! ancestor of all others, and is named as long as it holds the socket itself. Where it has let go of
 //! it, one of those that still hold it is named.
 //!
+//! The same thread says what is listened on in a run's network namespace.
+//!
 //! Knows nothing of runs, gates or logs. How it fails: with no process named, never with a guess. That
 //! is so where the process is gone, or has closed the connection, before it was looked for; where it
 //! cannot be looked into (it is not dumpable, prctl(2), or not the user's); and where more connect at once than can
@@ -20,6 +22,7 @@ mod caller;
 mod diag;
 mod finder;
 mod holder;
+mod listening;
 mod search;
 
 use std::sync::Arc;
