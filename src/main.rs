@@ -11,6 +11,7 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
+    netns::use_built_in_name_services();
     // The namespace's helper is this binary again; it must come before everything that could start a
     // thread or open a descriptor.
     match args.get(1).and_then(|verb| verb.to_str()) {

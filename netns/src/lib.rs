@@ -40,6 +40,7 @@ mod merge;
 mod message;
 mod mount_table;
 mod mounts;
+mod names;
 mod nft;
 mod pins;
 mod privileges;
@@ -59,6 +60,7 @@ pub use self::{
     helper::{HELPER_ARGUMENT, helper_main},
     hidden::default_hidden,
     message::{ExitStatus, ListenerKind, ProbeReport},
+    names::use_built_in_name_services,
     sandbox::{Event, Listener, Prepared, Sandbox},
     spec::{Credentials, DirectoryId, File, Network, Overlay, Spec},
     sys::close_on_exec_above_stderr,

@@ -1,4 +1,4 @@
-//! The six calls that no maintained crate offers safely. The only `unsafe` of the crate.
+//! The six calls that no maintained crate offers safely. With `names`, the only `unsafe` of the crate.
 
 use std::{io, ptr};
 
