@@ -22,6 +22,7 @@ mod process;
 mod profiles;
 mod publish;
 mod run;
+mod shell;
 mod sources;
 mod ssh;
 mod sudo;

@@ -9,8 +9,10 @@ mod identity;
 mod import;
 mod log;
 mod machine;
+mod manual;
 mod policy;
 mod run;
+mod shell;
 mod sidecar;
 pub mod usage;
 mod vault;
@@ -30,10 +32,12 @@ pub use self::{
         CompletionsArgs, DaemonArgs, DaemonCommand, DaemonLogsArgs, DemoArgs, DoctorArgs, InitArgs,
         ServeArgs, UiArgs, WhoamiArgs,
     },
+    manual::ManualArgs,
     policy::{
         PolicyArgs, PolicyCommand, PolicyExplainArgs, PolicyPath, PolicyShowArgs, PolicyTestArgs,
     },
     run::RunArgs,
+    shell::{Kind as ShellKind, ShellArgs},
     sidecar::{Connect, Format, Names, SidecarArgs, TrustArgs},
     vault::{
         BackupArgs, MoveKeyArgs, PASSPHRASE_HINT, PassphraseArgs, Place, RestoreArgs, RotateArgs,
@@ -105,6 +109,8 @@ pub struct Global {
 pub enum Command {
     /// Run an agent
     Run(RunArgs),
+    /// Start a shell in a run, or make agents start in one
+    Shell(ShellArgs),
     /// Connect a provider: by OAuth, or with a key
     Login(LoginArgs),
     /// Show connections and providers
@@ -161,6 +167,9 @@ pub enum Command {
     Init(InitArgs),
     /// Write a completion script
     Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Manual(ManualArgs),
 }
 
 #[cfg(test)]

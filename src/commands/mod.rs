@@ -22,6 +22,7 @@ mod list;
 mod log;
 mod login;
 mod logout;
+mod manual;
 mod policy;
 mod profile;
 mod register;
@@ -31,6 +32,7 @@ pub mod run;
 mod scan;
 pub mod serve;
 mod set_default;
+mod shell;
 pub mod sidecar;
 mod store;
 mod trust;
@@ -147,9 +149,15 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
     if let Command::Completions(args) = &cli.command {
         return completions::completions(args, output).map(|()| ExitCode::SUCCESS);
     }
+    if let Command::Manual(args) = &cli.command {
+        return manual::manual(args, output).map(|()| ExitCode::SUCCESS);
+    }
     let actor = Actor::resolve(&env::vars_os().collect())?;
     // What builds a namespace can do so as root, for the user behind sudo. All else the user does.
-    if !matches!(cli.command, Command::Run(_) | Command::Doctor(_) | Command::Sidecar(_)) {
+    if !matches!(
+        cli.command,
+        Command::Run(_) | Command::Shell(_) | Command::Doctor(_) | Command::Sidecar(_)
+    ) {
         actor.become_user()?;
     }
     let Global { profile, identity, verbose, .. } = cli.global;
@@ -161,6 +169,9 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
             // A bad configuration is a usage error, as a bad flag is.
             let config = context.config()?;
             return run::run(&args, config, context).map_err(|error| error.or_code(125));
+        }
+        Command::Shell(args) => {
+            return shell::shell(args, context).map_err(|error| error.or_code(125));
         }
         Command::Doctor(args) => return doctor::doctor(&args, context),
         Command::Sidecar(args) => return sidecar::guard(&args, context),
@@ -196,6 +207,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         },
         Command::Init(_) => init::init(context),
         Command::Completions(args) => completions::completions(&args, output),
+        Command::Manual(args) => manual::manual(&args, output),
     }
     .map(|()| ExitCode::SUCCESS)
 }

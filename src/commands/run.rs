@@ -16,11 +16,16 @@ use crate::{
 ///
 /// Whatever failed before the agent started.
 pub fn run(args: &RunArgs, config: Config, context: &Context) -> Result<ExitCode, Error> {
+    start(plan(args, config, context)?, context)
+}
+
+/// What the arguments and the configuration say of a run.
+pub(super) fn plan(args: &RunArgs, config: Config, context: &Context) -> Result<Plan, Error> {
     let settings =
         config.run.merge(args.settings()).settings(|path| std::fs::read_to_string(path))?;
     let cwd = std::env::current_dir()
         .map_err(|error| Error::caused("cannot tell the current directory", &error))?;
-    let plan = Plan {
+    Ok(Plan {
         command: args.command.clone(),
         agent: None,
         acting: context.acting()?,
@@ -29,8 +34,13 @@ pub fn run(args: &RunArgs, config: Config, context: &Context) -> Result<ExitCode
         hide: settings.hide,
         expose: settings.expose,
         env: std::env::vars_os().collect::<BTreeMap<_, _>>(),
+        files: Vec::new(),
         cwd,
-    };
+    })
+}
+
+/// Runs what is planned, and returns its exit code.
+pub(super) fn start(plan: Plan, context: &Context) -> Result<ExitCode, Error> {
     for path in &plan.expose {
         context.output.warning(format!(
             "{} is exposed: through it the agent may act as you, outside its namespace",

@@ -64,6 +64,8 @@ pub struct Plan {
     pub expose: Vec<PathBuf>,
     /// The environment it would have without us.
     pub env: BTreeMap<OsString, OsString>,
+    /// Files that it finds in the directory that covers the home, by their name there.
+    pub files: Vec<(PathBuf, Vec<u8>)>,
     /// Where it starts.
     pub cwd: PathBuf,
 }
@@ -124,6 +126,7 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         .compose(&opened, overlay.env.clone());
     let (mut hide, warnings) = hidden::paths(&actor, &plan)?;
     hide.extend(hidden::required(&plan, &opened.hide)?);
+    overlay.files.extend(plan.files);
     let keep = [program::names(&plan.env), opened.keep].concat();
     let contents = Contents {
         run: &id,

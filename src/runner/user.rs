@@ -125,6 +125,15 @@ impl Actor {
         }
     }
 
+    /// The shell of the user the agent acts for; none where nothing says which.
+    pub fn shell(&self) -> Option<PathBuf> {
+        let shell = match &self.sudo {
+            Some(user) => user.shell.clone(),
+            None => PathBuf::from(std::env::var_os("SHELL")?),
+        };
+        shell.is_absolute().then_some(shell)
+    }
+
     /// What sudo had set for root and the agent, who is not root, must see otherwise.
     pub(super) fn variables(&self) -> Vec<(&'static str, OsString)> {
         let Some(user) = &self.sudo else { return Vec::new() };

@@ -211,6 +211,7 @@ fn redirection(context: &Context, acting: Acting) -> Finding {
         hide: Vec::new(),
         expose: Vec::new(),
         env: std::env::vars_os().collect::<BTreeMap<_, _>>(),
+        files: Vec::new(),
         cwd: "/".into(),
     };
     let began = Instant::now();
