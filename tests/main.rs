@@ -12,6 +12,7 @@ mod fuzz;
 mod import;
 mod interceptor;
 mod oauth;
+mod packaging;
 mod policy;
 mod providers;
 mod telemetry;
