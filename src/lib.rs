@@ -17,6 +17,7 @@ pub mod config;
 pub mod daemon;
 pub mod dashboard;
 pub mod demo;
+pub mod doctor;
 pub mod gate;
 pub mod identity;
 pub mod import;

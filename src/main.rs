@@ -4,7 +4,7 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use authsome::{
     cli::{Cli, usage},
-    commands, demo,
+    commands, demo, doctor,
     output::{self, Output},
 };
 use clap::Parser as _;
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Some(netns::HELPER_ARGUMENT) => return netns::helper_main(),
         Some(netns::shared::WORKER_ARGUMENT) => return commands::sidecar::worker(&args),
         Some(demo::AGENT_ARGUMENT) => return demo::agent::main(&args),
+        Some(doctor::AGENT_ARGUMENT) => return doctor::main(),
         _ => {}
     }
     match Cli::try_parse_from(&args) {

@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("process", &[]),
     ("request_path", &[]),
+    ("doctor", &["interceptor", "paths"]),
     ("gate", &["process", "request_path", "scrub"]),
     ("identity", &[]),
     ("provider", &["gate"]),

@@ -27,6 +27,7 @@
 #![deny(unsafe_code)]
 
 mod beginning;
+mod cause;
 mod check;
 mod control;
 mod error;
@@ -34,8 +35,10 @@ mod giver;
 mod helper;
 mod hidden;
 mod init;
+mod keyring;
 mod link;
 mod listen;
+mod machine;
 mod merge;
 mod message;
 mod mount_table;
@@ -55,13 +58,16 @@ mod terminal;
 
 pub use self::{
     beginning::Beginning,
-    check::{Check, check},
+    cause::Cause,
+    check::{Check, check, restrictions},
     error::{Error, ProbeError, Step},
     helper::{HELPER_ARGUMENT, helper_main},
     hidden::default_hidden,
+    keyring::{SessionKey, finds_key},
+    machine::container,
     message::{ExitStatus, ListenerKind, ProbeReport},
     names::use_built_in_name_services,
     sandbox::{Event, Listener, Prepared, Sandbox},
     spec::{Credentials, DirectoryId, File, Network, Overlay, Spec},
-    sys::close_on_exec_above_stderr,
+    sys::{close_on_exec_above_stderr, type_blank},
 };

@@ -1,6 +1,6 @@
-//! The six calls that no maintained crate offers safely. With `names`, the only `unsafe` of the crate.
+//! The calls that no maintained crate offers safely. With `names`, the only `unsafe` of the crate.
 
-use std::{io, ptr};
+use std::{ffi::CStr, io, ptr};
 
 use nix::{libc, unistd::ForkResult};
 
@@ -91,6 +91,69 @@ pub(crate) fn no_rights_from_files() -> io::Result<()> {
         )
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Adds a key of type `user` with one byte to the session keyring (`add_key(2)`); its serial number.
+#[expect(unsafe_code, reason = "add_key has no safe wrapper")]
+pub(crate) fn add_session_key(description: &CStr) -> io::Result<i32> {
+    let payload = [0_u8];
+    // SAFETY: both strings end with a NUL and outlive the call, which copies them and `payload`, whose
+    // length is given.
+    let serial = unsafe {
+        libc::syscall(
+            libc::SYS_add_key,
+            c"user".as_ptr(),
+            description.as_ptr(),
+            payload.as_ptr(),
+            payload.len(),
+            libc::KEY_SPEC_SESSION_KEYRING,
+        )
+    };
+    if serial < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    i32::try_from(serial).map_err(io::Error::other)
+}
+
+/// Takes a key out of the session keyring (`keyctl(2)`, `KEYCTL_UNLINK`).
+#[expect(unsafe_code, reason = "keyctl has no safe wrapper")]
+pub(crate) fn unlink_session_key(serial: i32) -> io::Result<()> {
+    let ring = libc::KEY_SPEC_SESSION_KEYRING;
+    // SAFETY: takes three integers and no pointer.
+    let done = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_UNLINK, serial, ring) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Looks for a key of type `user` in all keyrings of this process (`request_key(2)`); nobody is asked to
+/// make one.
+#[expect(unsafe_code, reason = "request_key has no safe wrapper")]
+pub(crate) fn finds_key(description: &CStr) -> io::Result<bool> {
+    let nobody = ptr::null::<libc::c_char>();
+    // SAFETY: both strings end with a NUL and outlive the call, which copies them; the null pointer says
+    // that there is no program to call.
+    let serial = unsafe {
+        libc::syscall(libc::SYS_request_key, c"user".as_ptr(), description.as_ptr(), nobody, 0)
+    };
+    if serial >= 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOKEY) => Ok(false),
+        _ => Err(error),
+    }
+}
+
+/// Tries to type a blank into the terminal at standard input (`ioctl_tty(2)`, `TIOCSTI`).
+///
+/// # Errors
+/// `EPERM` where [`crate::Sandbox`] forbids it to its command, whatever standard input is.
+#[expect(unsafe_code, reason = "TIOCSTI has no safe wrapper")]
+pub fn type_blank() -> io::Result<()> {
+    let blank = b' ';
+    // SAFETY: the call reads one byte at the pointer, which outlives it.
+    let done = unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSTI, ptr::from_ref(&blank)) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Gives SIGCHLD its default disposition. A caller may have been started with it ignored, which

@@ -175,7 +175,7 @@ impl Common {
         }
         if let Some(why) = &self.oauth.unreachable {
             problems.push(ErrorReply {
-                kind: ErrorKind::Unavailable,
+                kind: ErrorKind::Failed,
                 message: why.clone(),
                 hint: Some("set `dashboard_port` in config.toml".to_owned()),
             });

@@ -30,9 +30,28 @@ pub struct WhoamiArgs {}
 
 /// Arguments of `doctor`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Exit code 1 if a check fails.\n\
-    JSON: {v, ready, checks: [{name, status: ok|warn|fail, message, hint}]}")]
-pub struct DoctorArgs {}
+#[command(
+    after_help = "It starts a run, tries every way out of it from inside, and has each client of this \
+    machine make a request there. Exit code 1 if a check fails; a client that does not trust the run fails \
+    none: its requests do.\n\n\
+    JSON: {v, ready, checks: [{name, status: ok|warn|fail, message, hint}],\n       \
+    clients: [{name, program, trust: trusts|distrusts|proxied|failed|missing, message, hint}],\n       \
+    fixed: [{message, done}]}"
+)]
+pub struct DoctorArgs {
+    /// Mend what can be mended without a question; as root (sudo) also the machine's settings
+    #[arg(long)]
+    pub fix: bool,
+    /// Leave the clients out
+    #[arg(long, conflicts_with = "slow")]
+    pub quick: bool,
+    /// Try the clients that have to compile, too
+    #[arg(long)]
+    pub slow: bool,
+    /// Be the run
+    #[arg(long, hide = true)]
+    pub stage: bool,
+}
 
 /// Arguments of `demo`.
 #[derive(Clone, Debug, Args)]

@@ -113,6 +113,24 @@ impl Client {
         }
     }
 
+    /// The process that listens at the home's socket and does not answer within `limit`; none if there
+    /// is no daemon, or one that answers.
+    pub fn unresponsive(home: &Home, limit: Duration) -> Option<u32> {
+        let stream = UnixStream::connect(home.daemon_socket()).ok()?;
+        stream.set_read_timeout(Some(limit)).ok()?;
+        stream.set_write_timeout(Some(limit)).ok()?;
+        let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
+        let mut wire = Wire::new(stream);
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let request = Request::Status;
+        let asked = Envelope { version, profile: None, identity: None, request };
+        let answered = wire.send(&asked, &[]).and_then(|()| wire.receive::<Value>());
+        let late = answered.is_err_and(|error| {
+            matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+        });
+        late.then(|| peer.pid.as_raw_pid().cast_unsigned())
+    }
+
     /// Connects to the daemon, starting it if there is none.
     pub fn connect_or_start(home: &Home) -> Result<Self, ErrorReply> {
         Self::connect_or_start_as(home, None)

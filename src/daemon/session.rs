@@ -124,6 +124,7 @@ impl Session<'_> {
             }
             Request::ReloadProviders => json(self.shared.common.reload_providers()?),
             Request::Audit => json(self.shared.common.audit()),
+            Request::Problems => json(broker()?.problems()),
             Request::VerifyVault => json(broker()?.verify()?),
             Request::Identity(request) => {
                 let broker = broker()?;

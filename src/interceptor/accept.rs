@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
 };
@@ -20,7 +20,7 @@ use super::{
     Listener, Run, clear,
     dialer::{self, DialError, Leg},
     peek::{self, Opening},
-    presence, published,
+    presence, probe, published,
     record::Entry,
     serve, ssh, tunnel,
     workers::Context,
@@ -32,9 +32,6 @@ use crate::{
 
 /// The only port on which TLS is looked into.
 const HTTPS: u16 = 443;
-/// Addresses the namespace dials to see that its connections arrive here (RFC 5737, RFC 3849).
-const PROBE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-const PROBE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 /// A fatal alert `access_denied`, before any handshake (RFC 8446 §6).
 const ACCESS_DENIED: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 49];
 
@@ -88,8 +85,8 @@ pub(super) async fn connection(
             return;
         }
     };
-    if wanted.ip() == PROBE_V4 || wanted.ip() == PROBE_V6 {
-        return probe(&run, stream, wanted).await;
+    if probe::is_address(wanted) {
+        return probe::greet(&run, stream, wanted).await;
     }
     let arrival = Arrival::new(&run, stream, wanted);
     if let Listener::HostPort(port) = listener {
@@ -119,14 +116,6 @@ fn destination(stream: &TcpStream, listener: Listener) -> io::Result<SocketAddr>
         Listener::HostPort(_) | Listener::Published(_) | Listener::DnsUdp | Listener::DnsTcp => {
             Ok(SocketAddr::new(ip, local.port()))
         }
-    }
-}
-
-/// Answers the namespace's question whether its connections arrive here.
-async fn probe(run: &Run, mut stream: TcpStream, wanted: SocketAddr) {
-    let line = format!("authsome-probe {} {}\n", run.id, wanted.ip());
-    if let Err(error) = stream.write_all(line.as_bytes()).await {
-        tracing::debug!(%error, "a probe left before its answer");
     }
 }
 
@@ -165,6 +154,9 @@ async fn tls(
     accepted: Accepted,
     raw: BytesMut,
 ) {
+    if probe::is_host(&target) {
+        return Box::pin(serve::intercept(context, run, arrival, target, accepted)).await;
+    }
     let Some(Ruling { says, policy, connection }) =
         admission(&run, &arrival.stream, &target, true).await
     else {

@@ -71,7 +71,12 @@ pub(super) async fn pass(
     finish(Response::from_parts(parts, body), &method, entry)
 }
 
-fn finish(mut answer: Response<Bytes>, method: &Method, mut entry: Entry) -> Response<ReplyBody> {
+/// Answers with what is there whole.
+pub(super) fn finish(
+    mut answer: Response<Bytes>,
+    method: &Method,
+    mut entry: Entry,
+) -> Response<ReplyBody> {
     // What has no body by nature may say a length of something else, or none (RFC 9110 §8.6).
     if !head::is_bodiless(method, answer.status()) {
         let length = HeaderValue::from(answer.body().len());

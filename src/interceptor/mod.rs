@@ -34,6 +34,7 @@ pub mod names;
 mod peek;
 pub mod placed;
 mod presence;
+mod probe;
 mod problem;
 mod published;
 mod record;

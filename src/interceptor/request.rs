@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 
 use super::{
     authority::{self, Wrong},
-    exchange, head, inject, placed,
+    exchange, head, inject, placed, probe,
     problem::Problem,
     record::Entry,
     renew::Spare,
@@ -39,6 +39,10 @@ pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Re
         Ok(Passage::With(injection)) => Some(injection),
         Ok(Passage::Exchange(exchange)) => {
             return Box::pin(exchange::pass(&site, parts, body, exchange, entry)).await;
+        }
+        Ok(Passage::Probe) => {
+            entry.edit(|record| record.decision = Decision::Answer);
+            return exchange::finish(probe::answer(&site.run), &parts.method, entry);
         }
         Err(problem) => {
             entry.edit(|record| record.decision = Decision::Deny);
@@ -96,6 +100,7 @@ enum Passage {
     Plain,
     With(Injection),
     Exchange(Arc<dyn TokenExchange>),
+    Probe,
 }
 
 /// Puts the credential into a head that has been stripped.
@@ -134,6 +139,9 @@ async fn authorize(site: &Site, parts: &mut Parts, entry: &mut Entry) -> Result<
     let recorded = path.as_ref().map_or_else(|_| parts.uri.path(), Canonical::as_str).to_owned();
     entry.edit(|record| record.path = Some(recorded));
     let path = path?;
+    if probe::is_host(target) {
+        return Ok(Passage::Probe);
+    }
     let facts = RequestFacts { method: parts.method.clone(), target: target.clone(), path };
     let ruling = unless_gone(site, site.run.gate.authorize(&facts, parts)).await;
     let Ruling { says, policy, connection } = ruling.ok_or_else(Problem::left)?;

@@ -124,6 +124,9 @@ pub enum Request {
     ReloadProviders,
     /// Reads and decrypts every record. Answer: [`VaultReport`].
     VerifyVault,
+    /// What is wrong with the daemon and the profile's vault. Answer: `Vec<ErrorReply>`; of kind
+    /// [`ErrorKind::Unavailable`] is what refuses requests.
+    Problems,
     /// About the agent identities of a profile. Answer: see [`identity::IdentityRequest`].
     Identity(identity::IdentityRequest),
     /// About the profiles. Answer: see [`identity::ProfileRequest`].

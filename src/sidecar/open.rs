@@ -87,7 +87,10 @@ impl Opened {
             for event in events {
                 match event {
                     RunEvent::Asked { id, request } => tell(&id, &request),
-                    RunEvent::Named { .. } | RunEvent::Stopping => {}
+                    RunEvent::Named { .. }
+                    | RunEvent::Published { .. }
+                    | RunEvent::NotPublished { .. }
+                    | RunEvent::Stopping => {}
                 }
             }
         }

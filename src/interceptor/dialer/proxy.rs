@@ -92,6 +92,11 @@ impl UpstreamProxy {
         Ok(Self { hop, except: except.into_iter().flatten().collect() })
     }
 
+    /// Name or address of the proxy, and its port, if there is one.
+    pub fn address(&self) -> Option<(&str, u16)> {
+        self.hop.as_ref().map(|hop| (hop.host.as_str(), hop.port))
+    }
+
     /// The proxy to `target`, if it is to be reached through one.
     pub(super) fn for_target(&self, target: &Target) -> Option<&Hop> {
         let ip = target.host.parse().ok();
