@@ -24,6 +24,7 @@ mod profiles;
 mod publish;
 mod run;
 mod shell;
+mod sidecar;
 mod sources;
 mod ssh;
 mod sudo;

@@ -61,7 +61,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("sidecar", &["daemon", "interceptor", "paths", "protocol", "runner", "trust"]),
+    ("sidecar", &["daemon", "gate", "interceptor", "paths", "protocol", "runner", "trust"]),
     ("runner", &["daemon", "interceptor", "paths", "protocol", "trust"]),
 ];
 

@@ -15,8 +15,8 @@ const TRUST_DIR: &str = "/run/authsome";
 const HELP: &str = "\
 For a container that shares the network namespace of an agent's container (docker run --network
 container:NAME, or a pod). Whatever that sends to port 443 arrives here; requests to hosts that a
-provider claims carry your credential. It needs NET_ADMIN (SETUID and SETGID to become --user) until
-it is ready. The agent's container must have no capability: --cap-drop ALL. NET_RAW alone would let
+provider claims carry your credential. Its container needs NET_ADMIN, and SETUID and SETGID to become
+--user; what serves requests keeps none of them. The agent's container must have no capability: --cap-drop ALL. NET_RAW alone would let
 it mark its own connections and get round this.
 
 If it dies, port 443 is closed for the agent until it is back. If it is stopped, the rules go.
@@ -28,7 +28,8 @@ Examples:
   authsome sidecar --credentials /run/secrets --connect github=env:GH_TOKEN
   authsome sidecar --ready                    exit code 0 when it is ready (a health check)
 
-JSON, when it is ready: {v, status: ready, port, probed: [ADDRESS], connections: [NAME], trust_dir}";
+JSON, when it is ready: {v, status: ready, probed: [ADDRESS], connections: [NAME], stored: [NAME],
+trust_dir}";
 
 const TRUST_HELP: &str = "\
 Formats: `env` is docker's --env-file, `shell` exports, `docker` flags of docker run, `kubernetes`

@@ -1,5 +1,5 @@
 //! The guard: puts the rules in place, starts the worker, and keeps watch. It reads nothing that comes
-//! from the network.
+//! from the network, and is no longer root when it begins ([`become_user`]).
 
 use std::{
     ffi::OsString,
@@ -67,7 +67,6 @@ pub fn guard(plan: &Plan, warn: &dyn Fn(&str)) -> Result<u8, ErrorReply> {
     drop(command);
     let worker = Pid::from_raw(child.id().cast_signed());
     end.begin(plan.user, &redirect).map_err(|error| shared(&error))?;
-    keep_network_rights(plan.user).map_err(|error| shared(&error))?;
 
     let mut hears = true;
     let mut deadline = None;
@@ -109,15 +108,28 @@ pub fn guard(plan: &Plan, warn: &dyn Fn(&str)) -> Result<u8, ErrorReply> {
     }
 }
 
-/// A directory for the user that this process becomes: made, or, if it is empty and ours, given away.
+/// The only thing that is done as root: makes the directories the user's, and becomes that user, with
+/// the right to load rules and no other.
 ///
 /// # Errors
-/// It cannot be the user's.
-pub fn own_directory(path: &Path, mode: u32, user: User) -> Result<(), ErrorReply> {
+/// A directory that cannot be the user's; a user that cannot be become.
+pub fn become_user(user: User, home: &Path, trust_dir: &Path) -> Result<(), ErrorReply> {
+    own_directory(home, 0o700, user)?;
+    own_directory(trust_dir, 0o755, user)?;
+    keep_network_rights(user).map_err(|error| shared(&error))
+}
+
+/// A directory of the user's: made, or, if it is empty and somebody else's, given away.
+fn own_directory(path: &Path, mode: u32, user: User) -> Result<(), ErrorReply> {
     let refused = |error: &io::Error| ErrorReply {
         kind: ErrorKind::Failed,
         message: format!("{} cannot be used by user {}: {error}", path.display(), user.uid),
-        hint: Some(format!("chown {}:{} {}", user.uid, user.gid, path.display())),
+        hint: Some(format!(
+            "chown {}:{} {}, or name another one",
+            user.uid,
+            user.gid,
+            path.display()
+        )),
     };
     DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|error| refused(&error))?;
     let found = path.metadata().map_err(|error| refused(&error))?;

@@ -10,7 +10,7 @@ use std::{
 use netns::shared::{Wanted, WorkerEnd};
 use tokio::sync::oneshot;
 
-use crate::interceptor::SocketSource;
+use crate::{gate::BoxFuture, interceptor::SocketSource};
 
 /// Asks the guard for sockets, in a thread of its own: whoever needs one does not block.
 pub struct Marked {
@@ -66,7 +66,11 @@ impl Marked {
 }
 
 impl SocketSource for Marked {
-    fn tcp(&self, ipv6: bool) -> crate::gate::BoxFuture<'_, io::Result<OwnedFd>> {
+    fn tcp(&self, ipv6: bool) -> BoxFuture<'_, io::Result<OwnedFd>> {
         Box::pin(self.socket(if ipv6 { Wanted::TcpV6 } else { Wanted::TcpV4 }))
+    }
+
+    fn udp(&self, ipv6: bool) -> BoxFuture<'_, io::Result<OwnedFd>> {
+        Box::pin(self.socket(if ipv6 { Wanted::UdpV6 } else { Wanted::UdpV4 }))
     }
 }

@@ -22,7 +22,7 @@ mod ready;
 mod share;
 
 pub use self::{
-    guard::{Plan, guard, own_directory},
+    guard::{Plan, become_user, guard},
     marked::Marked,
     open::{Opened, Opening, open},
     ready::is_ready,

@@ -38,10 +38,12 @@ pub fn is_ready(directory: &Path) -> bool {
     said.is_some_and(|said| Ready::of(said.pid).as_ref() == Some(&said))
 }
 
-/// The 22nd field. The second, in parentheses, may hold anything.
+/// The 22nd field, of a process that has not ended. The second, in parentheses, may hold anything.
 fn started(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut fields = rest.split_ascii_whitespace();
+    fields.next().filter(|state| !matches!(*state, "Z" | "X"))?;
+    fields.nth(18)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -69,7 +71,16 @@ mod tests {
 
     #[test]
     fn a_program_may_be_called_anything() {
-        let fields: Vec<String> = (3..30).map(|n| n.to_string()).collect();
-        assert_eq!(started(&format!("1 (a) b) {}", fields.join(" "))), Some(22));
+        assert_eq!(started(&stat("a) b", "S")), Some(22));
+    }
+
+    #[test]
+    fn a_process_that_waits_to_be_reaped_has_ended() {
+        assert_eq!(started(&stat("a", "Z")), None);
+    }
+
+    fn stat(name: &str, state: &str) -> String {
+        let fields: Vec<String> = (4..30).map(|n| n.to_string()).collect();
+        format!("1 ({name}) {state} {}", fields.join(" "))
     }
 }

@@ -31,6 +31,10 @@ const SETS: [&str; 4] = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"];
 /// The user could not be become, or the right not be kept.
 pub fn keep_network_rights(user: User) -> Result<(), Error> {
     let failed = |source| Error::Rights { what: "keep only CAP_NET_ADMIN", source };
+    // As far as it can be: see `SETS`.
+    for other in caps::all().into_iter().filter(|one| *one != Capability::CAP_NET_ADMIN) {
+        let _ = caps::drop(None, CapSet::Bounding, other);
+    }
     become_user(user, true)?;
     let only = [Capability::CAP_NET_ADMIN].into_iter().collect();
     for set in [CapSet::Effective, CapSet::Permitted] {

@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
     sync::{
         Arc,
-        mpsc::{Receiver, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
 };
@@ -29,7 +29,7 @@ use crate::{
     paths::Home,
     protocol::{Egress, ErrorKind, ListenerKind, Request, RunOptions},
     runner::Actor,
-    sidecar::{self, Marked, Opening, Place, Plan, is_ready, own_directory},
+    sidecar::{self, Marked, Opening, Place, Plan, is_ready},
     telemetry,
 };
 
@@ -48,12 +48,11 @@ pub fn guard(args: &SidecarArgs, context: &Context) -> Result<ExitCode, Error> {
     }
     let context = &at_home(context);
     let user = User { uid: args.user.0, gid: args.user.1 };
+    sidecar::become_user(user, context.home.root(), &args.trust_dir)?;
     // Everything that can be wrong with the command line is said before anything is closed.
     let options = options(args, context)?;
     credentials::check(args, context)?;
     roots(args)?;
-    own_directory(context.home.root(), 0o700, user)?;
-    own_directory(&args.trust_dir, 0o755, user)?;
     let plan = Plan {
         options: Options {
             mark: mark()?,
@@ -118,9 +117,10 @@ fn work(args: &SidecarArgs, context: &Context, mut end: WorkerEnd) -> Result<(),
     let no_thread = |error| Error::caused("cannot start a thread", &error);
     let marked = Arc::new(Marked::start(end).map_err(no_thread)?);
     let (serving, served) = channel();
+    let (failed, failure) = channel();
     let served_by = ServeOptions {
         contained: Some(Contained {
-            sockets: Sockets::From(marked.clone()),
+            sockets: Sockets::From { source: marked.clone(), names: args.dns == Names::Capture },
             dashboard: args.dashboard,
             serving,
         }),
@@ -128,16 +128,14 @@ fn work(args: &SidecarArgs, context: &Context, mut end: WorkerEnd) -> Result<(),
     };
     telemetry::start(context.verbose);
     let (args, context) = (args.clone(), context.clone());
-    let opener = Opener { args, context: context.clone(), run, place, listeners, marked };
-    let opener = thread::Builder::new()
+    let opener = Opener { args, context, run, place, listeners, marked };
+    thread::Builder::new()
         .name("run".to_owned())
-        .spawn(move || opener.open_and_hold(&served))
+        .spawn(move || opener.open_and_hold(&served, &failed))
         .map_err(no_thread)?;
-    let done = daemon::serve(&served_by);
-    // Ends the wait of an opener that was never told.
-    drop(served_by);
-    let opened = opener.join().map_err(|_| Error::failed("the run's thread panicked"))?;
-    opened.and(done.map_err(Error::from))
+    daemon::serve(&served_by)?;
+    // Not joined: it holds the run for as long as there is this process.
+    failure.try_recv().map_or(Ok(()), Err)
 }
 
 /// Of a run's flags those that are about how the daemon itself reaches providers.
@@ -160,18 +158,20 @@ struct Opener {
 }
 
 impl Opener {
-    fn open_and_hold(self, served: &Receiver<()>) -> Result<(), Error> {
+    fn open_and_hold(self, served: &Receiver<()>, failed: &Sender<Error>) {
         if served.recv().is_err() {
             // The daemon did not start, and says why.
-            return Ok(());
+            return;
         }
         let home = self.context.home.clone();
-        self.open().inspect_err(|_| {
+        if let Err(error) = self.open() {
+            // Who waits for it is this process's main thread, which it outlives.
+            let _ = failed.send(error);
             // Without a run there is nothing to serve.
             if let Ok(Some(mut client)) = Client::connect(&home) {
                 let _ = client.call::<()>(Request::Stop);
             }
-        })
+        }
     }
 
     fn open(self) -> Result<(), Error> {

@@ -13,6 +13,7 @@ mod leg;
 mod proxy;
 mod resolve;
 mod sockets;
+mod stub;
 mod tls;
 
 use std::{
@@ -126,7 +127,7 @@ impl Dialer {
             if let Ok(ip) = target.host.parse::<IpAddr>() {
                 self.guard(target, ip, false)?;
             }
-            let ends = self.resolver.lookup(&proxy.host, proxy.port).await?;
+            let ends = self.resolver.lookup(sockets, &proxy.host, proxy.port).await?;
             let stream = connect::any(sockets, &ends).await.map_err(|_| ProxyError::Unreachable)?;
             return proxy::tunnel(proxy, stream, target, &self.tls).await;
         }
@@ -139,7 +140,7 @@ impl Dialer {
             self.guard(target, ip, false)?;
             return Ok(vec![SocketAddr::new(ip, target.port)]);
         }
-        let found = self.resolver.lookup(&target.host, target.port).await?;
+        let found = self.resolver.lookup(&self.config.sockets, &target.host, target.port).await?;
         let mut refused = None;
         let mut usable = Vec::with_capacity(found.len());
         for address in found.iter() {

@@ -1,4 +1,4 @@
-//! Names to addresses, by the host's own resolver, with a short memory.
+//! Names to addresses, by the host's own resolver unless that would ask us, with a short memory.
 //!
 //! `getaddrinfo(3)` honours `/etc/hosts`, search domains and split DNS as the user's other programs
 //! do. Failures are not remembered.
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::DialError;
+use super::{DialError, Sockets};
 
 /// How long an answer is believed.
 const LIFETIME: Duration = Duration::from_secs(30);
@@ -33,6 +33,7 @@ impl Resolver {
     /// Addresses of `host`, in the order they should be tried; never an empty list.
     pub(super) async fn lookup(
         &self,
+        sockets: &Sockets,
         host: &str,
         port: u16,
     ) -> Result<Arc<[SocketAddr]>, DialError> {
@@ -40,10 +41,8 @@ impl Resolver {
         if let Some(addresses) = self.remembered(&key) {
             return Ok(addresses);
         }
-        let found: Vec<_> = tokio::net::lookup_host((host, port))
-            .await
-            .map_err(|error| DialError::Dns(Some(error)))?
-            .collect();
+        let found =
+            sockets.lookup(host, port).await.map_err(|error| DialError::Dns(Some(error)))?;
         if found.is_empty() {
             return Err(DialError::Dns(None));
         }

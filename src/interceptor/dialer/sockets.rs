@@ -13,12 +13,16 @@ use std::{
 
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::stub;
 use crate::gate::BoxFuture;
 
 /// Makes sockets that are neither bound nor connected, and do not block.
 pub trait SocketSource: fmt::Debug + Send + Sync {
     /// A socket for a connection to an address of this family.
     fn tcp(&self, ipv6: bool) -> BoxFuture<'_, io::Result<OwnedFd>>;
+
+    /// A socket for datagrams to an address of this family.
+    fn udp(&self, ipv6: bool) -> BoxFuture<'_, io::Result<OwnedFd>>;
 }
 
 /// This process's own sockets, or those of another.
@@ -28,7 +32,12 @@ pub enum Sockets {
     #[default]
     Own,
     /// Another's.
-    From(Arc<dyn SocketSource>),
+    From {
+        /// Whose.
+        source: Arc<dyn SocketSource>,
+        /// Ask for names by them too: the system's resolver would be answered by ourselves.
+        names: bool,
+    },
 }
 
 impl Sockets {
@@ -36,9 +45,19 @@ impl Sockets {
     pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
         match self {
             Self::Own => TcpStream::connect(address).await,
-            Self::From(source) => {
+            Self::From { source, .. } => {
                 let socket = source.tcp(address.is_ipv6()).await?;
                 TcpSocket::from_std_stream(StdStream::from(socket)).connect(address).await
+            }
+        }
+    }
+
+    /// The addresses of `host`.
+    pub(super) async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        match self {
+            Self::From { source, names: true } => stub::lookup(source, host, port).await,
+            Self::Own | Self::From { names: false, .. } => {
+                Ok(tokio::net::lookup_host((host, port)).await?.collect())
             }
         }
     }
