@@ -47,22 +47,12 @@ def delete_table():
             raise OSError(-code, "refused")
 
 
-def raw_segment():
-    """A segment that begins no connection: no redirect sees it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as own:
-        own.settimeout(3)
-        own.connect(("203.0.113.5", 443))
-        own.send(struct.pack(">HHIIBBHHH", 40000, 443, 1, 1, 0x50, 0x10, 1024, 0, 0))
-        own.send(struct.pack(">HHIIBBHHH", 40000, 443, 1, 1, 0x50, 0x10, 1024, 0, 0))
-
-
 ATTEMPTS = {
     "mark": mark,
     "rules": delete_table,
     "raw4": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP),
     "raw6": lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_TCP),
     "packet": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3),
-    "segment": raw_segment,
     "udp4": lambda: connect("203.0.113.5", kind=socket.SOCK_DGRAM),
     "udp6": lambda: connect("2001:db8:7::1", kind=socket.SOCK_DGRAM),
     "tcp4": lambda: connect("203.0.113.5"),

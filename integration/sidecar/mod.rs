@@ -155,11 +155,12 @@ fn an_agent_without_capabilities_does_not_get_round_it() {
 }
 
 #[test]
-fn a_segment_of_a_raw_socket_is_refused_unless_it_is_marked() {
+fn what_a_raw_socket_sends_to_the_port_does_not_leave() {
     let scene = Scene::new();
     let net = Net::new(&scene);
     let _sidecar = Sidecar::start(&net, &scene, &[]);
-    assert_eq!(net.attempts_with("-all,+net_raw", &["segment"]), ["segment EPERM"]);
+    let one_family = ["web left", "ack stayed", "rst stayed", "udp stayed"];
+    assert_eq!(net.sent_by_raw_sockets(), [one_family, one_family].concat());
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn a_clean_stop_takes_the_rules_away() {
     let sidecar = Sidecar::start(&net, &scene, &[]);
     assert!(sidecar.end(Signal::SIGTERM).success());
     // There is nothing to be deleted any more, and nobody out there to answer.
-    assert_eq!(net.attempts_with("+all", &["rules"]), ["rules ENOENT"]);
+    assert_eq!(net.attempts_of_root(&["rules"]), ["rules ENOENT"]);
     assert_eq!(net.attempts(&["tcp4"]), ["tcp4 timed out"]);
 }
 
@@ -207,7 +208,7 @@ fn rules_that_are_taken_away_are_put_back() {
     let scene = Scene::new();
     let net = Net::new(&scene);
     let sidecar = Sidecar::start(&net, &scene, &[]);
-    assert_eq!(net.attempts_with("+all", &["rules"]), ["rules done"]);
+    assert_eq!(net.attempts_of_root(&["rules"]), ["rules done"]);
     eventually("the rules are back", || net.attempts(&["udp4"]) == ["udp4 EPERM"]);
     sidecar.requests("203.0.113.5");
 }
@@ -236,6 +237,26 @@ fn with_names_captured_no_query_leaves() {
     let output = output.unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(keys(&scene), [format!("Bearer {KEY}")]);
+}
+
+#[test]
+fn with_names_captured_its_own_questions_go_to_the_containers_server() {
+    let scene = Scene::new();
+    let mut net = Net::new(&scene);
+    let flags = ["--dns", "capture", "--from-env", "--allow", "api.openai.com"];
+    let mut command = net.sidecar_with_names(&scene, &flags);
+    command.env("OPENAI_API_KEY", KEY);
+    let sidecar = Sidecar::of(command, &net, &scene);
+    sidecar.requests("203.0.113.5");
+    assert_eq!(keys(&scene), [format!("Bearer {KEY}")]);
+}
+
+#[test]
+fn the_machines_own_network_is_left_alone() {
+    let scene = Scene::new();
+    let output = scene.authsome(["sidecar", "--user", "0"]).run();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("the machine's own network"), "{output:?}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ const PYTHON: &str = "/usr/bin/python3";
 /// Lives as long as the first process in it.
 pub(super) struct Net {
     holder: Child,
-    relay: Option<Child>,
+    helpers: Vec<Child>,
 }
 
 impl Net {
@@ -45,9 +45,10 @@ impl Net {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .spawn()
             .unwrap();
-        let mut net = Self { holder, relay: None };
+        let mut net = Self { holder, helpers: Vec::new() };
         eventually("the namespace", || made.exists());
-        net.relay = Some(net.relay(scene));
+        let relay = net.relay(scene);
+        net.helpers.push(relay);
         net
     }
 
@@ -64,16 +65,9 @@ impl Net {
 
     /// A command of the agent's, whose container has no capability.
     pub(super) fn agent(&self, program: impl AsRef<OsStr>) -> Command {
-        self.agent_with("-all", program)
-    }
-
-    /// The same, of one that was left these.
-    pub(super) fn agent_with(&self, capabilities: &str, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.command("setpriv");
-        command.arg(format!("--bounding-set={capabilities}"));
-        command.arg(format!("--inh-caps={capabilities}"));
-        command.arg("--no-new-privs");
-        if is_root() && capabilities == "-all" {
+        command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]);
+        if is_root() {
             command.arg(format!("--reuid={AGENT}")).arg(format!("--regid={AGENT}"));
             command.arg("--clear-groups");
         }
@@ -93,10 +87,14 @@ impl Net {
         lines(&Self::script(self.agent(PYTHON), include_str!("attempts.py"), names))
     }
 
-    /// The same, by whoever has these capabilities.
-    pub(super) fn attempts_with(&self, capabilities: &str, names: &[&str]) -> Vec<String> {
-        let python = self.agent_with(capabilities, PYTHON);
-        lines(&Self::script(python, include_str!("attempts.py"), names))
+    /// The same, by whoever has every right in the namespace.
+    pub(super) fn attempts_of_root(&self, names: &[&str]) -> Vec<String> {
+        lines(&Self::script(self.command(PYTHON), include_str!("attempts.py"), names))
+    }
+
+    /// What leaves of what raw sockets send.
+    pub(super) fn sent_by_raw_sockets(&self) -> Vec<String> {
+        lines(&Self::script(self.command(PYTHON), include_str!("raw.py"), &[INTERFACE]))
     }
 
     /// Which of these ports answer from outside.
@@ -107,8 +105,22 @@ impl Net {
 
     /// `authsome sidecar`, which gets `flags` too.
     pub(super) fn sidecar(&self, scene: &Scene, flags: &[&str]) -> Command {
-        let program = scene.authsome::<[&str; 0]>([]).command.get_program().to_owned();
-        let mut command = self.command(program);
+        Self::sidecar_by(self.command(program(scene)), scene, flags)
+    }
+
+    /// The same, in a container whose `/etc/resolv.conf` names a server at the upstream's address.
+    pub(super) fn sidecar_with_names(&mut self, scene: &Scene, flags: &[&str]) -> Command {
+        let server = self.command(PYTHON).args(["-c", include_str!("names.py")]).spawn().unwrap();
+        self.helpers.push(server);
+        let file = scene.directory.path().join("resolv.conf");
+        crate::support::write(&file, format!("nameserver {UPSTREAM_V4}\n").as_bytes());
+        let script = "mount --bind \"$1\" \"$(realpath /etc/resolv.conf)\"; shift; exec \"$@\"";
+        let mut command = self.command("unshare");
+        command.args(["-m", "sh", "-e", "-c", script, "sh"]).arg(file).arg(program(scene));
+        Self::sidecar_by(command, scene, flags)
+    }
+
+    fn sidecar_by(mut command: Command, scene: &Scene, flags: &[&str]) -> Command {
         command
             .args(["sidecar", "--user", if is_root() { SIDECAR } else { "0" }])
             .arg("--trust-dir")
@@ -117,7 +129,7 @@ impl Net {
             .arg(scene.ca_file())
             .args(flags)
             .env_clear()
-            .env("PATH", "/usr/bin:/bin")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("AUTHSOME_HOME", scene.directory.path().join("vault"));
         command
     }
@@ -164,11 +176,15 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        for child in self.relay.iter_mut().chain([&mut self.holder]) {
+        for child in self.helpers.iter_mut().chain([&mut self.holder]) {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
+}
+
+fn program(scene: &Scene) -> std::ffi::OsString {
+    scene.authsome::<[&str; 0]>([]).command.get_program().to_owned()
 }
 
 /// The directory that sidecar and agent share.

@@ -1,6 +1,9 @@
 //! `authsome sidecar` and `authsome trust`.
 
-use std::path::{self, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{self, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 
@@ -169,6 +172,13 @@ impl SidecarArgs {
     pub fn shown(&self) -> &PathBuf {
         self.trust_path.as_ref().unwrap_or(&self.trust_dir)
     }
+}
+
+/// Hint that goes with every error of a command line that names a source: what stands there in its place
+/// may be a secret.
+pub(super) fn connect_hint(args: &[OsString]) -> Option<&'static str> {
+    let named = args.iter().any(|arg| arg.to_string_lossy().starts_with("--connect"));
+    named.then_some("--connect PROVIDER=SOURCE, such as github=env:GH_TOKEN")
 }
 
 fn user(text: &str) -> Result<(u32, u32), String> {

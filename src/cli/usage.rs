@@ -24,6 +24,7 @@ pub fn error(error: &clap::Error, args: &[OsString]) -> Error {
     let secret_hint = match verb(args) {
         Some("login") => Some(SECRET_HINT),
         Some("vault") => Some(super::PASSPHRASE_HINT),
+        Some("sidecar") => super::sidecar::connect_hint(args),
         _ => None,
     };
     if let Some(hint) = secret_hint

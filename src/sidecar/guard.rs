@@ -18,7 +18,7 @@ use std::{
 };
 
 use netns::shared::{
-    GuardEnd, Heard, Options, Redirect, User, WORKER_ARGUMENT, keep_network_rights,
+    GuardEnd, Heard, Options, Redirect, User, WORKER_ARGUMENT, check_place, keep_network_rights,
 };
 use nix::{
     errno::Errno,
@@ -112,8 +112,9 @@ pub fn guard(plan: &Plan, warn: &dyn Fn(&str)) -> Result<u8, ErrorReply> {
 /// the right to load rules and no other.
 ///
 /// # Errors
-/// A directory that cannot be the user's; a user that cannot be become.
+/// The machine's own network, a directory that cannot be the user's, a user that cannot be become.
 pub fn become_user(user: User, home: &Path, trust_dir: &Path) -> Result<(), ErrorReply> {
+    check_place().map_err(|error| shared(&error))?;
     own_directory(home, 0o700, user)?;
     own_directory(trust_dir, 0o755, user)?;
     keep_network_rights(user).map_err(|error| shared(&error))

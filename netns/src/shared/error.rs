@@ -5,6 +5,9 @@ use std::{io, net::SocketAddr};
 /// The redirect could not be made, or is not what it must be.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// It would be everybody's port 443.
+    #[error("this is the machine's own network, of which every program would be redirected")]
+    NotShared,
     /// A listener could not be bound.
     #[error("cannot listen on port {port}")]
     Listen {
@@ -79,6 +82,9 @@ impl Error {
             }
             Self::Rights { .. } => Some(
                 "--cap-add SETUID --cap-add SETGID, or --user with the id that it is started as",
+            ),
+            Self::NotShared => Some(
+                "share an agent's: docker run --network container:NAME; without containers, authsome run",
             ),
             Self::NoNetwork => Some("give the agent's container a network"),
             Self::Listen { .. } => Some("leave --port out, or choose another"),

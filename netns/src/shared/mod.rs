@@ -25,7 +25,7 @@ pub use self::{
     error::Error,
     link::{GuardEnd, Heard, Wanted, WorkerEnd},
     probe::{Proof, arrives, outside},
-    redirect::{Options, Redirect},
+    redirect::{Options, Redirect, check_place},
     rights::{User, keep_network_rights},
 };
 

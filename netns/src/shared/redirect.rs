@@ -48,6 +48,7 @@ impl Redirect {
     /// # Errors
     /// Nothing was changed then.
     pub fn install(options: &Options) -> Result<Self, Error> {
+        check_place()?;
         let listen = |source| Error::Listen { port: options.port, source };
         let ipv6 = has_ipv6();
         let (port, listener) = listen::bind_tcp(options.port, ipv6).map_err(listen)?;
@@ -133,6 +134,16 @@ impl Redirect {
     pub fn remove(self) -> Result<(), Error> {
         nft::Batch::delete(TABLE).commit().map_err(Error::Rules)
     }
+}
+
+/// Refuses the network namespace that the machine started with. Some settings are for all of them, and
+/// shown in that one only (`net_core_table` of the kernel's `net/core/sysctl_net_core.c`).
+///
+/// # Errors
+/// [`Error::NotShared`].
+pub fn check_place() -> Result<(), Error> {
+    let shown = std::path::Path::new("/proc/sys/net/core/netdev_budget").exists();
+    if shown { Err(Error::NotShared) } else { Ok(()) }
 }
 
 fn has_ipv6() -> bool {
