@@ -252,6 +252,23 @@ fn with_names_captured_its_own_questions_go_to_the_containers_server() {
 }
 
 #[test]
+fn commands_beside_it_act_as_its_user() {
+    let scene = Scene::new();
+    let net = Net::new(&scene);
+    let _sidecar = Sidecar::start(&net, &scene, &[]);
+    // As `docker exec` has it: whoever runs the tests, and that may be root.
+    let beside = |args: &[&str]| {
+        let program = scene.authsome::<[&str; 0]>([]).command.get_program().to_owned();
+        let home = scene.directory.path().join("vault");
+        Command::new(program).args(args).env("AUTHSOME_HOME", home).output().unwrap()
+    };
+    let listed = beside(&["list", "--json"]);
+    assert!(text(&listed.stdout).contains("\"openai\""), "{listed:?}");
+    let shown = beside(&["log", "--json"]);
+    assert!(text(&shown.stdout).contains("agent://local/sidecar"), "{shown:?}");
+}
+
+#[test]
 fn the_machines_own_network_is_left_alone() {
     let scene = Scene::new();
     let output = scene.authsome(["sidecar", "--user", "0"]).run();

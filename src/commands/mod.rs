@@ -159,6 +159,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Run(_) | Command::Shell(_) | Command::Doctor(_) | Command::Sidecar(_)
     ) {
         actor.become_user()?;
+        crate::sidecar::enter(&actor.home)?;
     }
     let Global { profile, identity, verbose, .. } = cli.global;
     let named = Acting { profile: profile.filter(|name| !name.is_empty()), identity };

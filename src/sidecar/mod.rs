@@ -15,6 +15,7 @@
 //! which holds no secret.
 
 mod ca;
+mod enter;
 mod guard;
 mod marked;
 mod open;
@@ -22,6 +23,7 @@ mod ready;
 mod share;
 
 pub use self::{
+    enter::enter,
     guard::{Plan, become_user, guard},
     marked::Marked,
     open::{Opened, Opening, open},

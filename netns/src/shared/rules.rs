@@ -21,6 +21,7 @@
 //!     udp dport 443 reject
 //!     [names] tcp dport 53 reject with tcp reset
 //!     [names] udp dport 53 reject
+//!     [names] ip daddr 198.18.0.0/15 reject
 //!     [strict] oif lo accept
 //!     [strict] ct direction reply accept
 //!     [strict] udp|tcp dport 53 accept
@@ -103,6 +104,8 @@ impl Rules {
         if self.names.is_some() {
             batch.rule(&then(to_port(TCP, DNS), refuse(Refusal::Reset)));
             batch.rule(&then(to_port(UDP, DNS), refuse(Refusal::NoPort)));
+            let (a, b) = SYNTHETIC;
+            batch.rule(&then(nft::to_network15(a, b), refuse(Refusal::NoPort)));
         }
         if self.strict {
             batch.rule(&[meta(META_OUT), is(&LOOPBACK), accept()]);
