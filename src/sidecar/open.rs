@@ -87,6 +87,7 @@ impl Opened {
             for event in events {
                 match event {
                     RunEvent::Asked { id, request } => tell(&id, &request),
+                    // Its own ports are its container's to publish.
                     RunEvent::Named { .. }
                     | RunEvent::Published { .. }
                     | RunEvent::NotPublished { .. }
