@@ -4,7 +4,7 @@
 use std::{os::unix::fs::MetadataExt, path::Path};
 
 use crate::support::{
-    KEY, Scene,
+    As, KEY, Scene,
     packages::{node, packages},
     text, write,
 };
@@ -130,8 +130,50 @@ fn sudo_says_what_keeps_it_from_working() {
 }
 
 #[test]
-fn a_program_with_rights_in_its_file_runs_without_them() {
+fn a_ping_is_refused_with_a_reason_and_never_answered() {
+    for whom in [As::User, As::Own] {
+        let scene = Scene::acting(whom);
+        for (target, reason) in
+            [("example.com", "Packet filtered"), ("2001:db8::5", "dministratively prohibited")]
+        {
+            let output = scene.run(["ping", "-n", "-c", "1", "-W", "2", target]).run();
+            let said = text(&output.stdout) + &text(&output.stderr);
+            assert!(!output.status.success() && said.contains(reason), "{target}: {said}");
+            assert!(said.contains(" 0 received"), "{target}: {said}");
+        }
+        // Itself, it reaches.
+        scene.run(["ping", "-n", "-c", "1", "-W", "2", "127.0.0.1"]).success();
+        scene.run(["ping", "-n", "-c", "1", "-W", "2", "::1"]).success();
+    }
+}
+
+#[test]
+fn a_traceroute_ends_with_a_refusal_not_with_a_host() {
     let scene = Scene::new();
-    let output = scene.run(["ping", "-V"]).run();
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = said(&scene, "traceroute -n -q 1 -m 2 example.com");
+    assert!(output.contains("!X"), "{output}");
+}
+
+#[test]
+fn udp_that_leads_nowhere_has_no_route_but_its_own_loopback_has() {
+    let scene = Scene::new();
+    let script = "import errno, socket
+def told(address):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(2)
+    s.connect(address)
+    try:
+        s.send(b'x')
+        s.recv(1)
+    except OSError as error:
+        return errno.errorcode.get(error.errno, 'nothing')
+print(told(('192.0.2.9', 123)), told(('192.0.2.9', 443)), told(('127.0.0.1', 9)))
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(('127.0.0.1', 0))
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.sendto(b'hello', server.getsockname())
+print(server.recv(5).decode())
+client.sendto(b'nobody hears it, and nobody minds', ('192.0.2.9', 8125))";
+    let output = scene.run(["python3", "-c", script]).success();
+    assert_eq!(output, "EHOSTUNREACH ECONNREFUSED ECONNREFUSED\nhello\n");
 }

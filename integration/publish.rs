@@ -91,9 +91,10 @@ impl Drop for Running {
     }
 }
 
-/// A run with these flags and a server at `host`, port `port` (0: any).
+/// A run with these flags and a server at `host`, port `port`; 0: one that is free on the host too, where
+/// what is left of other tests' connections takes many for a minute.
 fn serving(scene: &Scene, flags: &[&str], host: &str, port: u16) -> Running {
-    let port = port.to_string();
+    let port = if port == 0 { free_port() } else { port }.to_string();
     Running::start(scene.run_with(flags, ["python3", "-c", ECHO, host, &port]))
 }
 
@@ -142,12 +143,14 @@ class Callback(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *args): pass
-server = http.server.HTTPServer(('127.0.0.1', 0), Callback)
+server = http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Callback)
 print(server.server_port, flush=True)
 server.handle_request()
 server.server_close()
 sys.stdin.read()";
-    let run = Running::start(scene.run_with(["--publish", "auto"], ["python3", "-c", script]));
+    let wanted = free_port().to_string();
+    let command = ["python3", "-c", script, &wanted];
+    let run = Running::start(scene.run_with(["--publish", "auto"], command));
     let port = run.port;
     eventually("the port", || published(&scene) == [u64::from(port)]);
     let url = format!("http://localhost:{port}/callback?code=abc");
@@ -351,12 +354,14 @@ fn the_next_daemon_publishes_what_the_one_before_did() {
 fn coming_and_going_are_on_record() {
     let scene = Scene::new();
     let script = "import socket, sys
-s = socket.create_server(('127.0.0.1', 0))
+s = socket.create_server(('127.0.0.1', int(sys.argv[1])))
 print(s.getsockname()[1], flush=True)
 sys.stdin.readline()
 s.close()
 sys.stdin.read()";
-    let mut run = Running::start(scene.run_with(["--publish", "auto"], ["python3", "-c", script]));
+    let wanted = free_port().to_string();
+    let command = ["python3", "-c", script, &wanted];
+    let mut run = Running::start(scene.run_with(["--publish", "auto"], command));
     let port = run.port;
     eventually("the port", || published(&scene) == [u64::from(port)]);
     run.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
@@ -406,7 +411,8 @@ fn through_sudo_the_users_daemon_publishes() {
     let owner = std::fs::metadata(scene.home()).unwrap();
     let uid = std::os::unix::fs::MetadataExt::uid(&owner);
     let gid = std::os::unix::fs::MetadataExt::gid(&owner);
-    let command = ["python3", "-c", ECHO, "127.0.0.1", "0"];
+    let wanted = free_port().to_string();
+    let command = ["python3", "-c", ECHO, "127.0.0.1", &wanted];
     let mut program = scene.run_with(["--publish", "auto"], command);
     program.command.uid(0).gid(0);
     let program = program.env("SUDO_UID", uid.to_string()).env("SUDO_GID", gid.to_string());

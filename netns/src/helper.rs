@@ -28,7 +28,7 @@ use crate::{
     listen::Bound,
     message::{ListenerKind, Mounts, Order, Report, Text},
     mounts::Plan,
-    privileges, redirect,
+    privileges, redirect, refusals,
     spec::Network,
     sys,
 };
@@ -81,6 +81,10 @@ fn help(control: &Control) -> Result<ExitCode, Failure> {
     let giver = network.give_sockets.then(Giver::pair).transpose().in_step(Step::Control)?;
     let (giver, at) = giver.unzip();
     let catch_all = send_listeners(control, &network, at, ipv6, &mut warnings)?;
+    if catch_all {
+        // No protection: without it programs learn less clearly that they may not do what they do.
+        let _ = refusals::explain(network.as_root);
+    }
     let Some(Frame { message: Order::Complete(mounts), blob, .. }) =
         control.receive().in_step(Step::Control)?
     else {

@@ -49,6 +49,7 @@ mod pins;
 mod privileges;
 mod probe;
 mod redirect;
+mod refusals;
 mod sandbox;
 pub mod shared;
 mod signals;

@@ -31,6 +31,8 @@ const LOOPBACK: u8 = 127;
 pub(crate) const TCP: u8 = 6;
 /// UDP's protocol number.
 pub(crate) const UDP: u8 = 17;
+/// ICMP's protocol number.
+const ICMP: u8 = 1;
 /// ICMPv6's protocol number.
 const ICMPV6: u8 = 58;
 
@@ -59,6 +61,12 @@ pub(crate) fn to_port(protocol: u8, port: u16) -> Rule {
         .concat()
 }
 
+/// Goes on only with this protocol from this port.
+pub(crate) fn from_port(protocol: u8, port: u16) -> Rule {
+    [self::protocol(protocol), vec![payload(BASE_TRANSPORT, 0, 2), is(&port.to_be_bytes())]]
+        .concat()
+}
+
 /// Goes on only with packets to 127.0.0.0/8.
 pub(crate) fn to_loopback4() -> Rule {
     vec![meta(META_FAMILY), is(&[IPV4]), payload(BASE_NETWORK, 16, 1), is(&[LOOPBACK])]
@@ -79,6 +87,11 @@ pub(crate) fn to_network15(a: u8, b: u8) -> Rule {
         mask(&[0xff, 0xfe]),
         is(&[a, b & 0xfe]),
     ]
+}
+
+/// Goes on only with ICMP messages of this type.
+pub(crate) fn icmp(kind: u8) -> Rule {
+    [protocol(ICMP), vec![payload(BASE_TRANSPORT, 0, 1), is(&[kind])]].concat()
 }
 
 /// Goes on only with ICMPv6 messages of this type.
