@@ -1,33 +1,15 @@
 //! PEM bundles: reading the roots there are, and merging them with the run's.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::{OsStr, OsString},
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use memchr::{memchr, memmem};
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// The system's roots and those that the parent's variables name, in PEM, unmerged.
-pub(super) fn roots(system: &[&str], env: &BTreeMap<OsString, OsString>) -> String {
-    let mut roots =
-        system.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-    for name in ["SSL_CERT_FILE", "NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"]
-    {
-        roots.push('\n');
-        roots.push_str(&named(env, name));
-    }
-    roots
-}
-
-/// What the file holds that a variable names; empty if there is none.
-pub(super) fn named(env: &BTreeMap<OsString, OsString>, name: &str) -> String {
-    env.get(OsStr::new(name))
-        .and_then(|path| std::fs::read_to_string(Path::new(path)).ok())
-        .unwrap_or_default()
+/// What a file holds; empty if it cannot be read.
+pub(super) fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
 }
 
 /// The certificates of `roots`, each once, and then `ca`.

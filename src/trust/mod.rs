@@ -10,10 +10,14 @@
 //! This module only plans; `netns` writes and mounts.
 
 mod bundle;
+mod configured;
 mod java;
 mod nss;
+mod places;
+mod programs;
 mod python;
 mod shared;
+mod system;
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +25,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use self::places::Places;
 pub use self::shared::{Shared, shared, shared_variables};
 use crate::interceptor::CA_SUBJECT_HASH;
 
@@ -30,29 +35,19 @@ const BUNDLE: &str = "trust/ca-bundle.pem";
 const EXTRA: &str = "trust/authsome-ca.pem";
 /// Name of the Java key store.
 const JAVA: &str = "trust/cacerts.jks";
+/// Names of bundles that are merged for themselves begin like this.
+const OWN: &str = "trust/own";
 /// Names of the directories with copies of NSS databases begin like this.
 const NSS: &str = "trust/nss";
-/// Name of the directory that is added to a hashed directory (`openssl rehash`).
+/// Names of the directories that are added to hashed directories begin like this (`openssl rehash`).
 const HASHED: &str = "trust/certs";
-
-/// Where distributions keep the bundle of all roots.
-const BUNDLE_PATHS: [&str; 8] = [
-    "/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch
-    "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, RHEL
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL
-    "/etc/ca-certificates/extracted/tls-ca-bundle.pem", // Arch
-    "/etc/ssl/ca-bundle.pem",             // SUSE
-    "/var/lib/ca-certificates/ca-bundle.pem", // SUSE
-    "/etc/pki/tls/cacert.pem",
-    "/etc/ssl/cert.pem", // Alpine, OpenSSL built from source
-];
-
-/// Directories of certificates named by their subject's hash, which OpenSSL looks into when there is
-/// no bundle at its default place (`X509_LOOKUP_hash_dir(3)`): Debian's is one.
-const HASHED_DIRECTORY: &str = "/etc/ssl/certs";
+/// And of those that are added to directories of anchors.
+const ANCHORS: &str = "trust/anchors";
+/// What the run's certificate is called among anchors.
+const ANCHOR: &str = "authsome-run.pem";
 
 /// Variables that name a bundle which *replaces* a program's roots.
-const REPLACING_VARIABLES: [&str; 13] = [
+const REPLACING_VARIABLES: [&str; 15] = [
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
@@ -66,7 +61,11 @@ const REPLACING_VARIABLES: [&str; 13] = [
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
     "DENO_CERT",
+    "HEX_CACERTS_PATH",
+    "PERL_LWP_SSL_CA_FILE",
 ];
+/// The variable that names certificates which are added to Node.js's own.
+const ADDING_VARIABLE: &str = "NODE_EXTRA_CA_CERTS";
 
 /// What is to be written into the trust directory and mounted over the system's files.
 #[derive(Debug, Default)]
@@ -88,7 +87,7 @@ pub struct Overlay {
 /// there are no browsers. The only thing that a run may leave behind.
 #[must_use]
 pub fn missing_directory(env: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
-    nss::missing(env)
+    nss::missing(&Places::new(Path::new("/"), env))
 }
 
 impl Overlay {
@@ -101,27 +100,36 @@ impl Overlay {
         env: &BTreeMap<OsString, OsString>,
         program: Option<&Path>,
     ) -> Self {
+        Self::within(&Places::new(Path::new("/"), env), directory, ca, program)
+    }
+
+    fn within(places: &Places<'_>, directory: &Path, ca: &str, program: Option<&Path>) -> Self {
         let mut overlay = Self::default();
-        let roots = bundle::roots(&BUNDLE_PATHS, env);
+        let system = system::bundles(places);
+        let hashed = system::hashed(places);
+        let configured = configured::bundles(places);
+        let roots = roots(places, &system, &hashed, &configured);
         let merged = bundle::merge(&roots, ca);
-        for path in BUNDLE_PATHS {
-            overlay.mount(BUNDLE, Path::new(path));
-        }
-        for path in python::bundles(env, program) {
+
+        for path in system {
             overlay.mount(BUNDLE, &path);
         }
-        let stores = java::stores(env);
-        if !stores.is_empty() {
-            overlay.files.push((JAVA.into(), java::key_store(&merged)));
-            for path in stores {
-                overlay.mount(JAVA, &path);
-            }
+        overlay.configured(&configured, ca);
+        for path in python::bundles(places, program).into_iter().chain(programs::bundles(places)) {
+            overlay.mount(BUNDLE, &path);
         }
-        let extra = bundle::merge(&bundle::named(env, "NODE_EXTRA_CA_CERTS"), ca);
+        overlay.java(java::stores(places), &merged);
+        for directory in hashed {
+            overlay.merge(HASHED, &format!("{CA_SUBJECT_HASH}.0"), ca, directory);
+        }
+        for directory in system::anchors(places) {
+            overlay.merge(ANCHORS, ANCHOR, ca, directory);
+        }
+        overlay.nss_databases(places, ca);
+        let extra = places.variable(ADDING_VARIABLE).map(|path| bundle::read(&path));
+        let extra = bundle::merge(&extra.unwrap_or_default(), ca);
         overlay.files.push((BUNDLE.into(), merged.into_bytes()));
         overlay.files.push((EXTRA.into(), extra.into_bytes()));
-        overlay.hashed_directory(ca);
-        overlay.nss_databases(ca, env);
         overlay.variables(directory);
         overlay
     }
@@ -131,7 +139,7 @@ impl Overlay {
         for name in REPLACING_VARIABLES {
             self.env.insert(name.to_owned(), bundle.clone());
         }
-        self.env.insert("NODE_EXTRA_CA_CERTS".to_owned(), directory.join(EXTRA).into_os_string());
+        self.env.insert(ADDING_VARIABLE.to_owned(), directory.join(EXTRA).into_os_string());
         // uv brings its own roots and asks for the system's only when told: the older and the newer
         // spelling.
         for name in ["UV_NATIVE_TLS", "UV_SYSTEM_CERTS"] {
@@ -139,77 +147,83 @@ impl Overlay {
         }
     }
 
+    /// Where a target really lies, if nothing covers it yet.
+    fn uncovered(&self, target: &Path) -> Option<PathBuf> {
+        let target = target.canonicalize().ok()?;
+        (!self.mounts.iter().any(|(_, known)| *known == target)).then_some(target)
+    }
+
     fn mount(&mut self, source: &str, target: &Path) {
-        // A link's target is covered where it really lies, once.
-        let Ok(target) = target.canonicalize() else { return };
-        if !self.mounts.iter().any(|(_, known)| *known == target) {
+        if let Some(target) = self.uncovered(target) {
             self.mounts.push((source.into(), target));
         }
     }
 
-    fn nss_databases(&mut self, ca: &str, env: &BTreeMap<OsString, OsString>) {
-        for (number, directory) in nss::directories(env).into_iter().enumerate() {
+    /// Covers each with itself and the run's certificate.
+    fn configured(&mut self, bundles: &[PathBuf], ca: &str) {
+        for (number, path) in bundles.iter().enumerate() {
+            if let Some(target) = self.uncovered(path) {
+                let own = PathBuf::from(format!("{OWN}{number}.pem"));
+                let merged = bundle::merge(&bundle::read(&target), ca);
+                self.files.push((own.clone(), merged.into_bytes()));
+                self.mounts.push((own, target));
+            }
+        }
+    }
+
+    fn java(&mut self, stores: Vec<PathBuf>, merged: &str) {
+        if !stores.is_empty() {
+            self.files.push((JAVA.into(), java::key_store(merged)));
+        }
+        for path in stores {
+            self.mount(JAVA, &path);
+        }
+    }
+
+    /// Shows the run's certificate under `name` in a directory. What has an overlay of its own in there
+    /// gets it on top.
+    fn merge(&mut self, source: &str, name: &str, ca: &str, directory: PathBuf) {
+        // Each has its own: where the kernel makes no overlays, the other's files are copied into it.
+        let own = PathBuf::from(format!("{source}{}", self.merges.len()));
+        self.files.push((own.join(name), ca.as_bytes().to_vec()));
+        self.merges.push((own, directory));
+    }
+
+    fn nss_databases(&mut self, places: &Places<'_>, ca: &str) {
+        for (number, directory) in nss::directories(places).into_iter().enumerate() {
             let Some(files) = nss::copy(&directory, ca) else { continue };
             let own = PathBuf::from(format!("{NSS}{number}"));
             self.files.extend(files.into_iter().map(|(name, bytes)| (own.join(name), bytes)));
             self.copies.push((own, directory));
         }
     }
-
-    /// Adds the run's certificate to the hashed directory. What has an overlay of its own in there gets
-    /// it on top.
-    fn hashed_directory(&mut self, ca: &str) {
-        let directory = Path::new(HASHED_DIRECTORY);
-        if !std::fs::read_dir(directory).is_ok_and(|entries| {
-            entries.flatten().any(|entry| is_hash_name(Path::new(&entry.file_name())))
-        }) {
-            return;
-        }
-        let own = Path::new(HASHED).join(format!("{CA_SUBJECT_HASH}.0"));
-        self.files.push((own, ca.as_bytes().to_vec()));
-        self.merges.push((HASHED.into(), directory.to_owned()));
-    }
 }
 
-/// `1a2b3c4d.0`, as `openssl rehash` names its links.
-fn is_hash_name(name: &Path) -> bool {
-    let Some((stem, number)) = name.to_str().and_then(|name| name.split_once('.')) else {
-        return false;
-    };
-    stem.len() == 8
-        && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && number.bytes().all(|byte| byte.is_ascii_digit())
+/// Everything that the agent's programs would trust without us, unmerged: the system's roots, and
+/// those of each file that a variable or a configuration names, since ours stands in its place.
+fn roots(
+    places: &Places<'_>,
+    system: &[PathBuf],
+    hashed: &[PathBuf],
+    configured: &[PathBuf],
+) -> String {
+    let first = system.iter().find_map(|path| std::fs::read_to_string(path).ok());
+    let mut roots = first.unwrap_or_else(|| {
+        hashed.first().map(|directory| system::certificates(directory)).unwrap_or_default()
+    });
+    let mut known: Vec<PathBuf> =
+        system.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let variables = REPLACING_VARIABLES.into_iter().chain([ADDING_VARIABLE]);
+    let named = variables.filter_map(|name| places.variable(name));
+    for path in named.chain(configured.iter().cloned()) {
+        if let Some(path) = path.canonicalize().ok().filter(|path| !known.contains(path)) {
+            roots.push('\n');
+            roots.push_str(&bundle::read(&path));
+            known.push(path);
+        }
+    }
+    roots
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CA: &str = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n";
-
-    #[test]
-    fn the_bundle_holds_the_parents_roots_and_the_runs() {
-        let directory = tempfile::tempdir().unwrap();
-        let own = directory.path().join("own.pem");
-        let other = CA.replace("QUJD", "REVG");
-        crate::paths::write_private(&own, other.as_bytes()).unwrap();
-        let env = BTreeMap::from([("SSL_CERT_FILE".into(), own.into_os_string())]);
-
-        let overlay = Overlay::plan(Path::new("/trust-here"), CA, &env, None);
-
-        let (_, bundle) = overlay.files.iter().find(|(path, _)| path == Path::new(BUNDLE)).unwrap();
-        let bundle = String::from_utf8(bundle.clone()).unwrap();
-        assert!(bundle.contains("QUJD") && bundle.contains("REVG"));
-        assert_eq!(
-            overlay.env.get("SSL_CERT_FILE"),
-            Some(&OsString::from("/trust-here/trust/ca-bundle.pem"))
-        );
-    }
-
-    #[test]
-    fn hash_names_are_told_from_others() {
-        assert!(is_hash_name(Path::new("02265526.0")));
-        assert!(!is_hash_name(Path::new("ca-certificates.crt")));
-        assert!(!is_hash_name(Path::new("02265526.pem")));
-    }
-}
+mod tests;

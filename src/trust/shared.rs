@@ -10,7 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{BUNDLE_PATHS, REPLACING_VARIABLES, bundle, java};
+use super::{
+    ADDING_VARIABLE, REPLACING_VARIABLES, bundle, configured, java, places::Places, system,
+};
 
 /// Name of the merged bundle.
 const BUNDLE: &str = "ca-bundle.pem";
@@ -37,12 +39,18 @@ pub fn shared(
     roots: Option<&str>,
     env: &BTreeMap<OsString, OsString>,
 ) -> Shared {
-    let system;
+    let own;
     let roots = match roots {
         Some(roots) => roots,
         None => {
-            system = bundle::roots(&BUNDLE_PATHS, env);
-            &system
+            let places = Places::new(Path::new("/"), env);
+            own = super::roots(
+                &places,
+                &system::bundles(&places),
+                &system::hashed(&places),
+                &configured::bundles(&places),
+            );
+            &own
         }
     };
     let merged = bundle::merge(roots, ca);
@@ -60,7 +68,7 @@ pub fn shared_variables(shown: &Path) -> BTreeMap<String, String> {
     let at = |name: &str| shown.join(name).to_string_lossy().into_owned();
     let mut env: BTreeMap<String, String> =
         REPLACING_VARIABLES.iter().map(|name| ((*name).to_owned(), at(BUNDLE))).collect();
-    env.insert("NODE_EXTRA_CA_CERTS".to_owned(), at(AUTHORITY));
+    env.insert(ADDING_VARIABLE.to_owned(), at(AUTHORITY));
     for name in ["UV_NATIVE_TLS", "UV_SYSTEM_CERTS"] {
         env.insert(name.to_owned(), "1".to_owned());
     }

@@ -8,21 +8,19 @@
 mod database;
 mod signature;
 
-use std::{
-    collections::BTreeMap,
-    ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::bundle;
+use super::{bundle, places::Places};
 
 /// Where Chrome has looked always, and where it looks if there is none, relative to the home directory.
 const CLASSIC: &str = ".pki/nssdb";
 const MODERN: &str = ".local/share/pki/nssdb";
 /// Chromium of Ubuntu's, which has a home of its own.
 const SNAP: &str = "snap/chromium/current/.pki/nssdb";
+/// Every place of a database, relative to the home directory.
+const OWN: [&str; 3] = [CLASSIC, MODERN, SNAP];
 
 /// As what browsers are found in the `PATH`.
 const BROWSERS: [&str; 8] = [
@@ -44,10 +42,9 @@ pub(super) const KEYS: &str = "key4.db";
 const MODULES: &str = "pkcs11.txt";
 
 /// The databases that this environment's programs would use.
-pub(super) fn directories(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
-    let Some(home) = variable(env, "HOME") else { return Vec::new() };
-    let data = variable(env, "XDG_DATA_HOME").map(|data| data.join("pki/nssdb"));
-    let candidates = [CLASSIC, MODERN, SNAP].map(|path| home.join(path)).into_iter().chain(data);
+pub(super) fn directories(places: &Places<'_>) -> Vec<PathBuf> {
+    let data = places.variable("XDG_DATA_HOME").map(|data| data.join("pki/nssdb"));
+    let candidates = OWN.iter().filter_map(|path| places.home(path)).chain(data);
     let mut found: Vec<_> = candidates
         .filter_map(|path| path.canonicalize().ok().filter(|path| path.is_dir()))
         .collect();
@@ -58,16 +55,14 @@ pub(super) fn directories(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
 
 /// The directory that is missing although a browser is there: without it nothing could be shown in
 /// its place. The browser would make it when it first starts, empty too.
-pub(super) fn missing(env: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
-    let home = variable(env, "HOME").filter(|home| home.is_dir())?;
+pub(super) fn missing(places: &Places<'_>) -> Option<PathBuf> {
+    let home = places.home("").filter(|home| home.is_dir())?;
     let in_path = || {
-        let path = env.get(OsStr::new("PATH"));
-        path.into_iter()
-            .flat_map(std::env::split_paths)
-            .any(|directory| BROWSERS.iter().any(|name| directory.join(name).is_file()))
+        let mut programs = places.programs();
+        programs.any(|directory| BROWSERS.iter().any(|name| directory.join(name).is_file()))
     };
     let cached = || BROWSER_CACHES.iter().any(|path| home.join(path).is_dir());
-    (directories(env).is_empty() && (in_path() || cached())).then(|| home.join(CLASSIC))
+    (directories(places).is_empty() && (in_path() || cached())).then(|| home.join(CLASSIC))
 }
 
 /// The files of a copy of the database in `directory`, with the certificate of `pem` trusted for
@@ -83,12 +78,10 @@ pub(super) fn copy(directory: &Path, pem: &str) -> Option<Vec<(&'static str, Vec
     Some(files)
 }
 
-fn variable(env: &BTreeMap<OsString, OsString>, name: &str) -> Option<PathBuf> {
-    env.get(OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeMap, ffi::OsString};
+
     use super::*;
 
     fn env(home: &Path, path: &Path) -> BTreeMap<OsString, OsString> {
@@ -99,14 +92,15 @@ mod tests {
     fn a_directory_is_missing_only_where_a_browser_is() {
         let (home, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let env = env(home.path(), bin.path());
-        assert_eq!(missing(&env), None);
+        let places = Places::new(Path::new("/"), &env);
+        assert_eq!(missing(&places), None);
 
         crate::paths::write_private(&bin.path().join("chromium"), b"").unwrap();
-        assert_eq!(missing(&env), Some(home.path().join(CLASSIC)));
+        assert_eq!(missing(&places), Some(home.path().join(CLASSIC)));
 
         std::fs::create_dir_all(home.path().join(MODERN)).unwrap();
-        assert_eq!(missing(&env), None);
-        assert_eq!(directories(&env), [home.path().canonicalize().unwrap().join(MODERN)]);
+        assert_eq!(missing(&places), None);
+        assert_eq!(directories(&places), [home.path().canonicalize().unwrap().join(MODERN)]);
     }
 
     #[test]

@@ -1,63 +1,22 @@
-//! Java's `cacerts`: the JVM reads its own key store, at a place below each installation.
-//!
-//! It is written in the JKS format, which every JDK reads whatever its default is (the `DualFormat`
-//! provider, JEP 229), as `sun.security.provider.JavaKeyStore` documents it: big-endian, a magic
-//! number, entries, and an integrity digest over them keyed by a password that everybody knows.
-
-use std::{
-    collections::BTreeMap,
-    ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
-};
+//! The JKS format, which every JDK reads whatever its default is (the `DualFormat` provider, JEP 229), as
+//! `sun.security.provider.JavaKeyStore` documents it: big-endian, a magic number, entries, and an
+//! integrity digest over them keyed by a password that everybody knows.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha1::{Digest, Sha1};
 
-use super::bundle;
+use crate::trust::bundle;
 
 const MAGIC: u32 = 0xFEED_FEED;
 const VERSION: u32 = 2;
 const TRUSTED_CERTIFICATE: u32 = 2;
 /// The default of every JDK; the store holds nothing secret.
-pub(super) const PASSWORD: &str = "changeit";
+pub(in crate::trust) const PASSWORD: &str = "changeit";
 /// Part of the format.
 const WHITENER: &[u8] = b"Mighty Aphrodite";
 
-/// Every `cacerts` of a JDK that this environment would use.
-pub(super) fn stores(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
-    let mut homes = Vec::new();
-    for name in ["JAVA_HOME", "JDK_HOME", "GRAALVM_HOME"] {
-        homes.extend(env.get(OsStr::new(name)).map(PathBuf::from));
-    }
-    let user = env.get(OsStr::new("HOME")).map(PathBuf::from);
-    let mut parents: Vec<PathBuf> =
-        ["/usr/lib/jvm", "/usr/java", "/opt/java", "/opt/jdk"].map(PathBuf::from).to_vec();
-    if let Some(user) = user {
-        parents.push(user.join(".sdkman/candidates/java"));
-        parents.push(user.join(".jdks"));
-        parents.push(user.join(".asdf/installs/java"));
-        parents.push(user.join(".local/share/mise/installs/java"));
-    }
-    homes.extend(parents.iter().flat_map(|parent| {
-        std::fs::read_dir(parent)
-            .map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>())
-            .unwrap_or_default()
-    }));
-    let mut found: Vec<PathBuf> = homes
-        .iter()
-        .flat_map(|home| {
-            ["lib/security/cacerts", "jre/lib/security/cacerts"].map(|at| home.join(at))
-        })
-        .chain([PathBuf::from("/etc/ssl/certs/java/cacerts")])
-        .filter_map(|path| Path::canonicalize(&path).ok())
-        .collect();
-    found.sort();
-    found.dedup();
-    found
-}
-
 /// A key store that trusts every certificate of a PEM bundle.
-pub(super) fn key_store(pem: &str) -> Vec<u8> {
+pub(in crate::trust) fn key_store(pem: &str) -> Vec<u8> {
     let mut store = Vec::with_capacity(pem.len());
     put_u32(&mut store, MAGIC);
     put_u32(&mut store, VERSION);
