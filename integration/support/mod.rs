@@ -1,5 +1,6 @@
 //! A scene: a home of its own, an upstream, and the built program run as an ordinary user.
 
+mod apis;
 pub(crate) mod packages;
 mod upstream;
 
@@ -14,7 +15,7 @@ use std::{
 
 use tempfile::TempDir;
 
-pub(crate) use self::upstream::Upstream;
+pub(crate) use self::upstream::{Seen, Upstream};
 
 /// A key in the shape of OpenAI's.
 pub(crate) const KEY: &str = "sk-proj-Zk3vQ9wX7tB2nM5cR8yU1oP4aS6dF0gH";

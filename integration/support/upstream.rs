@@ -21,12 +21,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-    server::{ClientHello, ResolvesServerCert},
+    server::{Acceptor, ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-type Body = BoxBody<Bytes, Infallible>;
+use super::apis;
+
+pub(super) type Body = BoxBody<Bytes, Infallible>;
 
 /// One request as the upstream saw it.
 #[derive(Clone, Debug)]
@@ -41,11 +44,23 @@ impl Seen {
     }
 }
 
+/// A client that knocked: one TLS handshake as the upstream saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Knock {
+    /// The host that it wanted.
+    pub(crate) name: String,
+    /// It would speak HTTP/2.
+    pub(crate) h2: bool,
+    /// It left before the handshake was done.
+    pub(crate) broken: bool,
+}
+
 /// A running upstream; it ends with the test's process.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     pub(crate) ca_pem: String,
     seen: Arc<Mutex<Vec<Seen>>>,
+    knocks: Arc<Mutex<Vec<Knock>>>,
 }
 
 impl Upstream {
@@ -60,10 +75,11 @@ impl Upstream {
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(authority));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let config = Arc::new(config);
         let seen = Arc::new(Mutex::new(Vec::new()));
+        let knocks = Arc::new(Mutex::new(Vec::new()));
         let (sender, receiver) = std::sync::mpsc::channel();
-        let record = Arc::clone(&seen);
+        let (record, door) = (Arc::clone(&seen), Arc::clone(&knocks));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -75,11 +91,11 @@ impl Upstream {
                 sender.send(listener.local_addr().unwrap()).unwrap();
                 loop {
                     let Ok((tcp, _)) = listener.accept().await else { continue };
-                    let acceptor = acceptor.clone();
-                    let record = Arc::clone(&record);
+                    let config = Arc::clone(&config);
+                    let (record, door) = (Arc::clone(&record), Arc::clone(&door));
                     tokio::task::spawn(async move {
                         let _ = tcp.set_nodelay(true);
-                        let Ok(tls) = acceptor.accept(tcp).await else { return };
+                        let Some(tls) = accept(tcp, config, &door).await else { return };
                         let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
                         let service = service_fn(move |request| {
                             let record = Arc::clone(&record);
@@ -102,7 +118,7 @@ impl Upstream {
             });
         });
         let address = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
-        Self { address, ca_pem, seen }
+        Self { address, ca_pem, seen, knocks }
     }
 
     /// Everything it was sent so far.
@@ -110,10 +126,29 @@ impl Upstream {
         self.seen.lock().unwrap().clone()
     }
 
+    /// Everybody who knocked so far.
+    pub(crate) fn knocks(&self) -> Vec<Knock> {
+        self.knocks.lock().unwrap().clone()
+    }
+
     /// `--resolve` for every host on 443.
     pub(crate) fn resolve_flag(&self) -> String {
         format!("*:443:127.0.0.1:{}", self.address.port())
     }
+}
+
+async fn accept(
+    tcp: TcpStream,
+    config: Arc<rustls::ServerConfig>,
+    knocks: &Mutex<Vec<Knock>>,
+) -> Option<TlsStream<TcpStream>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await.ok()?;
+    let hello = start.client_hello();
+    let name = hello.server_name().unwrap_or_default().to_owned();
+    let h2 = hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == b"h2"));
+    let accepted = start.into_stream(config).await;
+    knocks.lock().unwrap().push(Knock { name, h2, broken: accepted.is_err() });
+    accepted.ok()
 }
 
 async fn answer(request: Request<Incoming>, record: &Mutex<Vec<Seen>>) -> Response<Body> {
@@ -184,10 +219,7 @@ async fn answer(request: Request<Incoming>, record: &Mutex<Vec<Seen>>) -> Respon
                 .body(BodyExt::boxed(StreamBody::new(chunks)))
                 .unwrap()
         }
-        _ => Response::builder()
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(full("{\"object\":\"list\",\"data\":[]}\n".to_owned()))
-            .unwrap(),
+        _ => apis::answer(request).await,
     }
 }
 
@@ -214,7 +246,7 @@ fn upgrade(mut request: Request<Incoming>) -> Response<Body> {
         .unwrap()
 }
 
-fn full(text: String) -> Body {
+pub(super) fn full(text: String) -> Body {
     BodyExt::boxed(Full::new(Bytes::from(text)))
 }
 
