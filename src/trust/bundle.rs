@@ -6,10 +6,15 @@ use memchr::{memchr, memmem};
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
+/// Bytes; all public roots together have a fortieth of it.
+const LARGEST: u64 = 8 * 1024 * 1024;
 
-/// What a file holds; empty if it cannot be read.
+/// What a file holds; empty if it cannot be read, or is none that a run should wait for: variables and
+/// configurations name it, and a pipe or a disk image would be read to its end.
 pub(super) fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
+    let readable =
+        std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= LARGEST);
+    if readable { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() }
 }
 
 /// The certificates of `roots`, each once, and then `ca`.
@@ -40,6 +45,15 @@ pub(super) fn certificates(pem: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_or_too_large_a_one_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let large = directory.path().join("large.pem");
+        std::fs::File::create(&large).unwrap().set_len(LARGEST + 1).unwrap();
+        assert_eq!(read(&large), "");
+        assert_eq!(read(Path::new("/dev/zero")), "");
+    }
 
     #[test]
     fn merging_keeps_each_certificate_once_and_drops_what_is_none() {

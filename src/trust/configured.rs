@@ -11,7 +11,10 @@
 
 use std::path::PathBuf;
 
-use super::places::{Places, children};
+use super::{
+    bundle,
+    places::{Places, children},
+};
 
 /// Files below the home directory, and the keys in them.
 const OWN: [(&str, &[&str]); 18] = [
@@ -57,8 +60,6 @@ const VARIABLES: [(&str, &[&str]); 6] = [
     ("WGETRC", &["ca_certificate", "ca-certificate"]),
     ("AWS_CONFIG_FILE", &["ca_bundle"]),
 ];
-/// A file that is larger is not one that a person wrote.
-const LARGEST: u64 = 256 * 1024;
 
 /// Every file that a configuration names and that is there, without links, each once.
 pub(super) fn bundles(places: &Places<'_>) -> Vec<PathBuf> {
@@ -71,7 +72,7 @@ pub(super) fn bundles(places: &Places<'_>) -> Vec<PathBuf> {
         .chain(system)
         .chain(named)
         .chain(php)
-        .filter_map(|(path, keys)| Some((read(&path)?, keys)))
+        .map(|(path, keys)| (bundle::read(&path), keys))
         .flat_map(|(text, keys)| {
             text.lines()
                 .filter_map(|line| value(line, keys))
@@ -84,11 +85,6 @@ pub(super) fn bundles(places: &Places<'_>) -> Vec<PathBuf> {
     found.sort();
     found.dedup();
     found
-}
-
-fn read(path: &std::path::Path) -> Option<String> {
-    let metadata = std::fs::metadata(path).ok()?;
-    (metadata.is_file() && metadata.len() <= LARGEST).then(|| std::fs::read_to_string(path).ok())?
 }
 
 /// The value of a line that has one of the keys, in lower case.

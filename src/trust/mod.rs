@@ -207,8 +207,8 @@ fn roots(
     hashed: &[PathBuf],
     configured: &[PathBuf],
 ) -> String {
-    let first = system.iter().find_map(|path| std::fs::read_to_string(path).ok());
-    let mut roots = first.unwrap_or_else(|| {
+    let mut bundles = system.iter().map(|path| bundle::read(path));
+    let mut roots = bundles.find(|bundle| !bundle.is_empty()).unwrap_or_else(|| {
         hashed.first().map(|directory| system::certificates(directory)).unwrap_or_default()
     });
     let mut known: Vec<PathBuf> =
