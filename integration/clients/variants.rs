@@ -94,3 +94,18 @@ fn roots_that_a_configuration_names_are_kept_and_the_runs_added() {
         assert!(injected.count() >= 2, "{file}: {seen:?}");
     }
 }
+
+/// A file that is covered cannot be removed, as whoever installs a newer one does.
+#[test]
+fn an_environment_that_is_exposed_can_be_upgraded_in_a_run() {
+    let scene = Scene::new();
+    let packages = ".venv/lib/python3.12/site-packages/certifi";
+    let script = format!("mkdir -p {packages} && touch {packages}/cacert.pem");
+    scene.run(["/bin/sh", "-c", &script]).success();
+    let environment = scene.user_home().join(".venv");
+    let remove = ["rm", "-r", packages];
+    let covered = scene.run(remove).env("VIRTUAL_ENV", &environment).run();
+    assert!(text(&covered.stderr).contains("busy"), "{}", text(&covered.stderr));
+    scene.run_with(["--expose", ".venv"], remove).env("VIRTUAL_ENV", &environment).success();
+    assert!(!environment.join("lib/python3.12/site-packages/certifi").exists());
+}

@@ -119,6 +119,7 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         let _ = paths::create_private_dir(&missing);
     }
     let mut overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &seen, program);
+    overlay.leave(&plan.expose);
     if actor.credentials().is_none() {
         ssh::add_to(&mut overlay);
     }

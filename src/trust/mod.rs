@@ -134,6 +134,15 @@ impl Overlay {
         overlay
     }
 
+    /// Leaves what is at or below these paths as it is. A file that is covered can be neither replaced nor
+    /// removed, which package managers do to those they installed.
+    pub fn leave(&mut self, paths: &[PathBuf]) {
+        let paths: Vec<_> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        for pairs in [&mut self.mounts, &mut self.merges, &mut self.copies] {
+            pairs.retain(|(_, target)| !paths.iter().any(|path| target.starts_with(path)));
+        }
+    }
+
     fn variables(&mut self, directory: &Path) {
         let bundle = directory.join(BUNDLE).into_os_string();
         for name in REPLACING_VARIABLES {

@@ -240,3 +240,15 @@ fn a_configuration_that_names_the_systems_bundle_gets_the_systems() {
     let overlay = root.plan([("HOME", "home")]);
     assert_eq!(overlay.mounts, [(PathBuf::from(BUNDLE), path)]);
 }
+
+#[test]
+fn what_is_exposed_stays_as_it_is() {
+    let root = Root::new();
+    root.bundle("etc/ssl/certs/ca-certificates.crt", "R0hJ");
+    root.file("project/.venv/lib/python3.12/site-packages/certifi/cacert.pem", "");
+    let mut overlay = root.plan([("VIRTUAL_ENV", "project/.venv")]);
+    assert_eq!(overlay.mounts.len(), 2);
+    root.link("link", "project");
+    overlay.leave(&[root.path("link/.venv"), root.path("missing")]);
+    assert_eq!(root.covered(&overlay).0, ["etc/ssl/certs/ca-certificates.crt"]);
+}
