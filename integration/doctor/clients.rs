@@ -33,12 +33,15 @@ fn configurations_that_name_roots_or_proxies_of_their_own_are_named_and_fail_not
     let scene = Scene::new();
     let at = |name: &str| scene.user_home().join(name);
     let other = scene.ca_file();
-    write(&at(".curlrc"), format!("cacert = {}\n", other.display()).as_bytes());
+    write(
+        &at(".curlrc"),
+        format!("cacert = {}\ncapath = /nonexistent\n", other.display()).as_bytes(),
+    );
     write(&at(".gitconfig"), b"[http]\n\tproxy = http://proxy.example:3128\n");
     write(&at(".npmrc"), format!("cafile={}\n", other.display()).as_bytes());
     let report = examined(&scene, &[]);
     client(&report, "curl", "distrusts", "certificate", "~/.curlrc");
-    client(&report, "git", "proxied", "proxy", "http.proxy");
+    client(&report, "git", "proxied", "", "http.proxy");
     client(&report, "npm", "distrusts", "", "npm config delete cafile");
     client(&report, "wget", "trusts", "", "");
     assert_eq!(report.code, Some(0), "{:#}", report.json);

@@ -1,7 +1,7 @@
 //! Machines on which no namespace can be made.
 
 use super::{doctor_in, unshared};
-use crate::support::{Scene, has};
+use crate::support::{Scene, has, text};
 
 /// Installs a seccomp filter that answers one system call with an error, and goes on as the program. Where
 /// `first` is not `-1`, only calls whose first argument is that.
@@ -111,4 +111,18 @@ fn a_wrong_clock_is_named_in_its_direction() {
         let report = doctor_in(&scene, ["faketime", "-f", &format!("@{date}")]);
         report.says("clock", "fail", word, "timedatectl");
     }
+}
+
+#[test]
+fn as_root_a_setting_is_mended_for_now_and_for_the_next_boot() {
+    let scene = Scene::new();
+    // Root of a namespace of its own, with settings of its own and a directory of its own for them.
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces; mount -t tmpfs none /etc/sysctl.d; \
+                  \"$@\"; cat /etc/sysctl.d/60-authsome.conf >&2; \"$1\" daemon stop >&2; exit";
+    let program = scene.authsome(["doctor", "--json", "--quick", "--fix"]);
+    let output = super::launched(&scene, program, unshared(script)).run();
+    let (said, kept) = (text(&output.stdout), text(&output.stderr));
+    assert!(said.contains("\"ready\":true"), "{said}");
+    assert!(said.contains("set user.max_user_namespaces to 15000"), "{said}");
+    assert!(kept.contains("user.max_user_namespaces = 15000\n"), "{kept}");
 }

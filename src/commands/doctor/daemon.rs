@@ -141,6 +141,20 @@ fn vault(client: &mut Client) -> Finding {
             report.damaged.join("; "),
             Some("log in again to the connections that are named".to_owned()),
         ),
+        // Asked again, a store says the same of what its disk holds.
+        Err(error) if error.message.contains("corrupted") => Finding::fail(
+            "vault",
+            error.message,
+            Some(
+                "authsome vault restore BACKUP; without one, authsome daemon stop, move the store away and \
+                 log in again"
+                    .to_owned(),
+            ),
+        ),
+        // A key that was read once is not read again.
+        Err(ErrorReply { message, hint: Some(hint), .. }) if message.contains("master key") => {
+            Finding::fail("vault", message, Some(format!("{hint}; then authsome daemon stop")))
+        }
         Err(error) => Finding::failed("vault", error),
     }
 }

@@ -54,7 +54,10 @@ fn disk(context: &Context) -> Option<Finding> {
 fn configuration(context: &Context) -> Finding {
     match context.config() {
         Ok(_) => Finding::ok("configuration", context.home.config().display().to_string()),
-        Err(error) => Finding::fail("configuration", error.message, error.hint),
+        Err(error) => {
+            let edit = || format!("correct {}", context.home.config().display());
+            Finding::fail("configuration", error.message, error.hint.or_else(|| Some(edit())))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod daemon;
 mod fix;
 mod home;
 mod host;
+mod lost;
 mod machine;
 mod run;
 mod stage;
@@ -86,6 +87,7 @@ fn examine(context: &Context, clients: Clients) -> Inside {
             Ok(client) => {
                 let mut client = client.acting(context.acting().unwrap_or_default());
                 findings.extend(daemon::checks(&mut client));
+                findings.extend(lost::check(context, &mut client));
                 let inside = run::inside(context, &mut client, clients);
                 findings.extend(inside.findings);
                 seen = inside.clients;

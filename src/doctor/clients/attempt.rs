@@ -42,6 +42,19 @@ pub(super) struct Attempt {
 
 /// Runs it, from where the doctor was called: its configuration may lie there.
 pub(super) fn run(row: &Row, found: &Found, run: &str) -> io::Result<Attempt> {
+    with(row, row.args, found, run)
+}
+
+/// Is a proxy in its configuration, as far as it can be asked? Names are resolved in a run whether they exist
+/// or not, so what it says of a proxy that it does not reach need not say so.
+pub(super) fn has_proxy(row: &Row, found: &Found) -> bool {
+    !row.proxy.is_empty()
+        && with(row, row.proxy, found, "").is_ok_and(|asked| {
+            asked.code == Some(0) && !matches!(asked.stdout.trim(), "" | "null" | "undefined")
+        })
+}
+
+fn with(row: &Row, args: &[&str], found: &Found, run: &str) -> io::Result<Attempt> {
     let directory = tempfile::Builder::new().prefix("authsome-doctor-").tempdir()?;
     for (name, contents) in row.files {
         let path = directory.path().join(name);
@@ -50,7 +63,7 @@ pub(super) fn run(row: &Row, found: &Found, run: &str) -> io::Result<Attempt> {
     }
     let mut command = Command::new(&found.path);
     command
-        .args(row.args.iter().map(|word| fill(word, directory.path(), run)))
+        .args(args.iter().map(|word| fill(word, directory.path(), run)))
         .envs(row.env.iter().map(|(name, value)| (name, fill(value, directory.path(), run))))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

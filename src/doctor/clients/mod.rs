@@ -104,10 +104,13 @@ fn missing(row: &table::Row) -> Client {
 }
 
 fn tried(row: &table::Row, found: &Found, run: &str) -> Client {
-    let verdict = match attempt::run(row, found, run) {
+    let mut verdict = match attempt::run(row, found, run) {
         Ok(attempt) => judge::judge(row, &attempt, run),
         Err(error) => judge::Verdict { trust: Trust::Failed, said: Some(error.to_string()) },
     };
+    if verdict.trust == Trust::Failed && attempt::has_proxy(row, found) {
+        verdict.trust = Trust::Proxied;
+    }
     let mend = match verdict.trust {
         Trust::Distrusts => Some(row.mend.to_owned()),
         Trust::Proxied => Some(row.unproxy.to_owned()),

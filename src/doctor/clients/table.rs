@@ -24,6 +24,8 @@ pub(super) struct Row {
     pub(super) slow: bool,
     /// What makes it trust the run, where it does not.
     pub(super) mend: &'static str,
+    /// Arguments with which it tells of a proxy in its configuration.
+    pub(super) proxy: &'static [&'static str],
     /// What keeps it from asking a proxy.
     pub(super) unproxy: &'static str,
 }
@@ -37,6 +39,7 @@ impl Row {
         files: &[],
         env: &[],
         said: &[],
+        proxy: &[],
         slow: false,
         mend: "have it read the roots that $SSL_CERT_FILE names in the run",
         unproxy: "take the proxy out of its configuration: there is none in a run, and none is needed",
@@ -87,6 +90,7 @@ pub(super) const ROWS: [Row; 25] = [
         args: &["ls-remote", "{url}doctor.git"],
         env: &[("GIT_TERMINAL_PROMPT", "0"), ("LC_ALL", "C")],
         said: &["not valid", "is this a git repository", "not found"],
+        proxy: &["config", "--get-regexp", "^http\\..*proxy$|^http\\.proxy$"],
         mend: "git config --global --unset-all http.sslCAInfo; git config --global --unset-all http.sslCAPath",
         unproxy: "git config --global --unset-all http.proxy",
         ..Row::NONE
@@ -290,6 +294,7 @@ pub(super) const ROWS: [Row; 25] = [
             "--no-update-notifier",
         ],
         said: &["npm notice pong", "pong"],
+        proxy: &["config", "get", "https-proxy"],
         mend: "npm config delete cafile; npm config delete ca; let NODE_EXTRA_CA_CERTS reach it",
         unproxy: "npm config delete proxy; npm config delete https-proxy",
         ..Row::NONE
