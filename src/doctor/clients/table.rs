@@ -159,7 +159,7 @@ pub(super) const ROWS: [Row; 25] = [
         program: "go",
         args: &["run", "{dir}/doctor.go", "{url}"],
         files: &[("doctor.go", GO)],
-        env: &[("GO111MODULE", "off"), ("GOTOOLCHAIN", "local")],
+        env: &[("GO111MODULE", "off"), ("GOTOOLCHAIN", "local"), ("GOCACHE", "{dir}/cache")],
         slow: true,
         mend: "let SSL_CERT_FILE reach it",
         ..Row::NONE
