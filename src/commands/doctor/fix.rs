@@ -16,7 +16,9 @@ use crate::{
 
 /// Settings that hold after the next boot too (sysctl.d(5)).
 const SYSCTL_FILE: &str = "/etc/sysctl.d/60-authsome.conf";
-/// AppArmor's profile of this program.
+/// As `scripts/install.sh` and the packages have it.
+const PROFILE: &str = include_str!("../../../packaging/apparmor/authsome");
+/// Where AppArmor reads it.
 const PROFILE_FILE: &str = "/etc/apparmor.d/authsome";
 
 /// Something that was mended, or could not be.
@@ -120,17 +122,12 @@ fn machine(cause: &netns::Cause) -> Option<Outcome> {
     })
 }
 
-/// A profile that confines nothing and allows `userns`, as Ubuntu's documentation has it for programs that
-/// make namespaces.
+/// The profile that the packages install, for where this program is.
 fn profile() -> Outcome {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let own = own.to_str().filter(|path| !path.contains(['"', '*', '?', '[', '{', '@', '\\']));
     let own = own.ok_or("this program's path cannot stand in an AppArmor profile")?;
-    let text = format!(
-        "abi <abi/4.0>,\ninclude <tunables/global>\n\n\
-         profile authsome \"{own}\" flags=(unconfined) {{\n  userns,\n\n  \
-         include if exists <local/authsome>\n}}\n"
-    );
+    let text = PROFILE.replace("@bindir@/authsome", &format!("\"{own}\""));
     put(Path::new(PROFILE_FILE), &text, false)?;
     let loaded = Command::new("apparmor_parser")
         .args(["--replace", "--write-cache", PROFILE_FILE])
