@@ -33,6 +33,10 @@ pub enum ListenerKind {
     DnsUdp,
     /// TCP port 53, dual stack.
     DnsTcp,
+    /// No listener: connections themselves, already accepted. Each message of this `SOCK_SEQPACKET` socket is
+    /// one (`SCM_RIGHTS`) and, as text, the address and port that was dialled. One on the loopback is a port of
+    /// the host's that was opened to the command.
+    Handed,
     /// No listener: a netlink socket that answers questions about the sockets of the namespace
     /// (sock_diag(7)).
     SocketDiag {

@@ -234,6 +234,7 @@ fn listener(kind: &ListenerKind) -> Attached {
         ListenerKind::Tcp { port } => Listener::Tcp(*port),
         ListenerKind::Redirected => Listener::Redirected,
         ListenerKind::HostPort { port } => Listener::HostPort(*port),
+        ListenerKind::Handed => Listener::Handed,
         ListenerKind::DnsUdp => Listener::DnsUdp,
         ListenerKind::DnsTcp => Listener::DnsTcp,
         ListenerKind::SocketDiag { network } => return Attached::Diag { network: *network },

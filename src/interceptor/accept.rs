@@ -56,10 +56,9 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// Begins to look for the process: it may be gone in a moment.
-    fn new(run: &Run, stream: TcpStream, wanted: SocketAddr) -> Self {
-        let caller = stream
-            .peer_addr()
-            .map_or_else(|_| Caller::default(), |own| run.callers.of(own, wanted));
+    fn new(run: &Run, stream: TcpStream, seen: SocketAddr) -> Self {
+        let caller =
+            stream.peer_addr().map_or_else(|_| Caller::default(), |own| run.callers.of(own, seen));
         Self { stream, caller }
     }
 }
@@ -85,11 +84,33 @@ pub(super) async fn connection(
             return;
         }
     };
+    let port = if let Listener::HostPort(port) = listener { Some(port) } else { None };
+    dialled(context, run, stream, Dialled { wanted, seen: wanted, port }).await;
+}
+
+/// Where a connection was meant to go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dialled {
+    /// The address that the agent dialled.
+    pub(super) wanted: SocketAddr,
+    /// The one that its socket is connected to.
+    pub(super) seen: SocketAddr,
+    /// A port of the host's, if it is for that.
+    pub(super) port: Option<u16>,
+}
+
+/// Serves a connection to its end once it is known where it was meant to go.
+pub(super) async fn dialled(
+    context: Rc<Context>,
+    run: Arc<Run>,
+    stream: TcpStream,
+    Dialled { wanted, seen, port }: Dialled,
+) {
     if probe::is_address(wanted) {
         return probe::greet(&run, stream, wanted).await;
     }
-    let arrival = Arrival::new(&run, stream, wanted);
-    if let Listener::HostPort(port) = listener {
+    let arrival = Arrival::new(&run, stream, seen);
+    if let Some(port) = port {
         return host_port(&run, arrival, port).await;
     }
     route(context, run, arrival, wanted).await;
@@ -113,7 +134,11 @@ fn destination(stream: &TcpStream, listener: Listener) -> io::Result<SocketAddr>
             }
             Ok(SocketAddr::new(original.ip().to_canonical(), original.port()))
         }
-        Listener::HostPort(_) | Listener::Published(_) | Listener::DnsUdp | Listener::DnsTcp => {
+        Listener::Handed
+        | Listener::HostPort(_)
+        | Listener::Published(_)
+        | Listener::DnsUdp
+        | Listener::DnsTcp => {
             Ok(SocketAddr::new(ip, local.port()))
         }
     }

@@ -26,6 +26,7 @@ pub mod dns;
 mod drain;
 mod exchange;
 mod fetch;
+mod handed;
 mod head;
 pub mod inject;
 mod inside;
@@ -95,6 +96,8 @@ pub enum Listener {
     /// TCP behind a redirect; the address the agent dialled is `SO_ORIGINAL_DST`. Whoever dials the
     /// listener itself is not served.
     Redirected,
+    /// Connections that were accepted already, each with the address the agent dialled.
+    Handed,
     /// TCP on the namespace's loopback, for this port of the host's loopback.
     HostPort(u16),
     /// TCP on the host's loopback, for this port of the namespace's loopback.

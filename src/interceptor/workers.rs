@@ -26,10 +26,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, timeout_at},
 };
 
-use super::{Listener, Run, accept, dns, drain::Drain, upstream::Pool};
+use super::{Listener, Run, accept, dns, drain::Drain, handed, upstream::Pool};
 
 /// Wait after an accept that failed: most likely descriptors are short.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections of one run that a worker serves at once; more wait in the listener's queue. A run must
 /// not take all descriptors, and each connection takes two or three.
 const MAX_CONNECTIONS: usize = 1024;
@@ -262,6 +262,7 @@ async fn listen(context: Rc<Context>, run: Arc<Run>, kind: Listener, descriptor:
             Ok(listener) => dns::serve_tcp(listener, names, gate).await,
             Err(error) => Err(error),
         },
+        Listener::Handed => handed::take_all(&context, &run, descriptor).await,
         Listener::Tcp(_)
         | Listener::Redirected
         | Listener::HostPort(_)
@@ -304,7 +305,7 @@ async fn accept_all(
 }
 
 /// Clears away what has ended; whether one more may begin.
-fn has_room(tasks: &Tasks) -> bool {
+pub(super) fn has_room(tasks: &Tasks) -> bool {
     let mut tasks = tasks.borrow_mut();
     while let Some(ended) = tasks.try_join_next() {
         if ended.is_err_and(|error| error.is_panic()) {

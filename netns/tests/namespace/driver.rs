@@ -140,7 +140,7 @@ fn serve(listener: Listener) {
         ListenerKind::Tcp { .. } | ListenerKind::Redirected | ListenerKind::HostPort { .. } => {
             connections(kind, &TcpListener::from(listener.fd));
         }
-        ListenerKind::SocketDiag { .. } | ListenerKind::SocketGiver => {}
+        ListenerKind::SocketDiag { .. } | ListenerKind::SocketGiver | ListenerKind::Handed => {}
     });
 }
 
