@@ -6,6 +6,7 @@
 use std::{
     env,
     ffi::OsString,
+    io,
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command},
@@ -16,7 +17,7 @@ use crate::{
     error::Error,
     helper::{HELPER_ARGUMENT, OURSELVES},
     message::{Go, Mounts, Order, Report, Text},
-    sandbox::{Listener, Prepared, Sandbox, out_of_turn},
+    sandbox::{Ending, Listener, Prepared, Sandbox, out_of_turn},
     signals::Signals,
     spec::{Network, Spec},
 };
@@ -91,35 +92,43 @@ impl Beginning {
         run_id: String,
     ) -> Result<(Sandbox, Prepared), Error> {
         let (control, helper) = self.started.take().ok_or(Error::Lost)?;
-        let mut sandbox = Sandbox::new(control, helper, go, run_id)?;
+        let sandbox = Sandbox::new(control, helper, go, run_id, Ending::Killed)?;
         // If this fails the helper has ended, and its last words say why.
         let sent = sandbox.control()?.send_with(&Order::Complete(Box::new(mounts)), files, &[]);
-        let mut prepared =
-            Prepared { listeners: Vec::new(), catch_all: false, ipv6: false, warnings: Vec::new() };
-        loop {
-            let frame = match (sandbox.receive(), &sent) {
-                (Err(Error::Lost), Err(error)) => return Err(Error::Control(error.kind().into())),
-                (frame, _) => frame?,
-            };
-            match frame.message {
-                Report::Listeners(kinds) => {
-                    let pairs = kinds.into_iter().zip(frame.descriptors);
-                    prepared.listeners.extend(pairs.map(|(kind, fd)| Listener { kind, fd }));
-                }
-                Report::Built { catch_all, ipv6, warnings } => {
-                    (sandbox.catch_all, sandbox.ipv6) = (catch_all, ipv6);
-                    (prepared.catch_all, prepared.ipv6) = (catch_all, ipv6);
-                    prepared.warnings = warnings;
-                }
-                Report::Ready => return Ok((sandbox, prepared)),
-                other @ (Report::Failed { .. }
-                | Report::Probed(_)
-                | Report::Started
-                | Report::NoDirectory { .. }
-                | Report::NoExec { .. }
-                | Report::Stopped { .. }
-                | Report::Exited(_)) => return Err(out_of_turn(&other)),
+        hear(sandbox, &sent)
+    }
+}
+
+/// What a helper has to say until all is ready. `sent` says whether it was told what to make.
+pub(crate) fn hear(
+    mut sandbox: Sandbox,
+    sent: &io::Result<()>,
+) -> Result<(Sandbox, Prepared), Error> {
+    let mut prepared =
+        Prepared { listeners: Vec::new(), catch_all: false, ipv6: false, warnings: Vec::new() };
+    loop {
+        let frame = match (sandbox.receive(), sent) {
+            (Err(Error::Lost), Err(error)) => return Err(Error::Control(error.kind().into())),
+            (frame, _) => frame?,
+        };
+        match frame.message {
+            Report::Listeners(kinds) => {
+                let pairs = kinds.into_iter().zip(frame.descriptors);
+                prepared.listeners.extend(pairs.map(|(kind, fd)| Listener { kind, fd }));
             }
+            Report::Built { catch_all, ipv6, warnings } => {
+                (sandbox.catch_all, sandbox.ipv6) = (catch_all, ipv6);
+                (prepared.catch_all, prepared.ipv6) = (catch_all, ipv6);
+                prepared.warnings = warnings;
+            }
+            Report::Ready => return Ok((sandbox, prepared)),
+            other @ (Report::Failed { .. }
+            | Report::Probed(_)
+            | Report::Started
+            | Report::NoDirectory { .. }
+            | Report::NoExec { .. }
+            | Report::Stopped { .. }
+            | Report::Exited(_)) => return Err(out_of_turn(&other)),
         }
     }
 }

@@ -128,11 +128,38 @@ fn system(machine: &Machine) -> Check {
 
 /// What would make `step` work, if this machine explains why it did not: the cause, and its mend.
 pub(crate) fn hint(step: &Step, errno: Option<i32>) -> Option<String> {
-    if let Step::Listen { port } = step {
-        return Some(format!("leave port {port} out, or name it only once"));
-    }
-    let cause = Cause::find(step, errno, &Machine::read())?;
-    Some(format!("{cause}: {}", cause.mend()))
+    let own = match step {
+        Step::Listen { port } => &format!("leave port {port} out, or name it only once"),
+        Step::Landlock => {
+            "start Linux 5.13 or later with landlock in its lsm= parameter; \
+             /sys/kernel/security/lsm lists what is on"
+        }
+        Step::Filter => {
+            "this needs Linux 5.19 or later on x86_64 or aarch64, with no other program that answers \
+             system calls above it"
+        }
+        Step::Mediate => {
+            "this container, or kernel.yama.ptrace_scope, forbids to look into processes: start it with \
+             --cap-add SYS_PTRACE or --security-opt seccomp=unconfined (docker), or use the sidecar"
+        }
+        Step::UserNamespace
+        | Step::IdMap
+        | Step::Namespaces
+        | Step::Link
+        | Step::Proc
+        | Step::Cover { .. }
+        | Step::Write { .. }
+        | Step::Hide { .. }
+        | Step::Guard
+        | Step::Propagation
+        | Step::Init
+        | Step::Privileges
+        | Step::Control => {
+            let cause = Cause::find(step, errno, &Machine::read())?;
+            return Some(format!("{cause}: {}", cause.mend()));
+        }
+    };
+    Some(own.to_owned())
 }
 
 fn with_sources(error: &Error) -> String {

@@ -137,6 +137,12 @@ pub enum ProbeError {
         /// Name of the interface.
         name: String,
     },
+    /// Something that must be out of reach is not.
+    #[error("the command could reach {what}")]
+    Open {
+        /// What it is.
+        what: String,
+    },
     /// UDP to port 443 was not refused at once.
     #[error("UDP to {address} was not refused: {reason}")]
     Datagram {
@@ -155,6 +161,7 @@ impl ProbeError {
             Self::NotIntercepted { .. } | Self::NoName { .. } => {
                 "see whether the daemon is alive; stop it and try again"
             }
+            Self::Open { .. } => "run without --redirect seccomp, in a namespace",
             Self::Interface { .. } | Self::Datagram { .. } => {
                 "something outside changes new network namespaces (a container runtime or a \
                  systemd unit); stop it and try again"
@@ -204,6 +211,12 @@ pub enum Step {
     Init,
     /// Capabilities, ids, keyring.
     Privileges,
+    /// Landlock's cover, where there is no namespace.
+    Landlock,
+    /// The filter over system calls, where there is no namespace.
+    Filter,
+    /// Descriptors of the command's, which the supervisor must be able to take.
+    Mediate,
     /// Something on the control socket.
     Control,
 }
@@ -224,6 +237,9 @@ impl fmt::Display for Step {
             Self::Proc => f.write_str("mount a /proc of the namespace's own"),
             Self::Init => f.write_str("start the namespace's init"),
             Self::Privileges => f.write_str("give up every privilege"),
+            Self::Landlock => f.write_str("hide the vault with Landlock"),
+            Self::Filter => f.write_str("filter the agent's system calls"),
+            Self::Mediate => f.write_str("answer the agent's system calls"),
             Self::Control => f.write_str("understand the caller"),
         }
     }

@@ -23,7 +23,7 @@ use nix::{
         signal::{Signal, kill, killpg},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
-    unistd::{Pid, getpgid},
+    unistd::{Pid, getpgid, getpgrp},
 };
 
 use crate::{
@@ -87,7 +87,24 @@ fn start(
 ) -> Result<Option<Pid>, Failure> {
     privileges::drop_all(go.user.as_ref()).in_step(Step::Privileges)?;
     sys::close_on_exec_above_stderr().in_step(Step::Privileges)?;
+    // The mask is inherited, and the command's must be empty.
+    let started = launch(control, go, descriptors, |mut command| {
+        let child = signals.unblocked(|| command.spawn()).flatten()?;
+        Ok(Pid::from_raw(child.id().cast_signed()))
+    })?;
+    if started.is_some() {
+        let _ = env::set_current_dir("/");
+    }
+    Ok(started)
+}
 
+/// Has the command started by `spawn`, and tells the caller; none if it cannot be.
+pub(crate) fn launch(
+    control: &Control,
+    go: Go,
+    descriptors: Vec<OwnedFd>,
+    spawn: impl FnOnce(Command) -> io::Result<Pid>,
+) -> Result<Option<Pid>, Failure> {
     let errno = |error: &io::Error| error.raw_os_error().unwrap_or(libc::EIO);
     if let Err(error) = env::set_current_dir(OsString::from(go.cwd)) {
         let errno = errno(&error);
@@ -105,14 +122,10 @@ fn start(
         .env_clear()
         .envs(go.env.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
         .stdin(stdin);
-    // The mask is inherited, and the command's must be empty.
-    let spawned = signals.unblocked(|| command.spawn()).in_step(Step::Init)?;
-    drop(command);
-    match spawned {
-        Ok(child) => {
+    match spawn(command) {
+        Ok(agent) => {
             control.send(&Report::Started).in_step(Step::Control)?;
-            let _ = env::set_current_dir("/");
-            Ok(Some(Pid::from_raw(child.id().cast_signed())))
+            Ok(Some(agent))
         }
         Err(error) => {
             let errno = if missing { libc::ENOENT } else { errno(&error) };
@@ -136,7 +149,12 @@ fn may_exist(program: &OsStr, env: &[(Text, Text)]) -> bool {
 }
 
 /// Reaps, reports and passes signals on until there is nothing more to do.
-fn watch(control: &Control, agent: Pid, signals: &Signals, mut giver: Option<Giver>) -> ExitCode {
+pub(crate) fn watch(
+    control: &Control,
+    agent: Pid,
+    signals: &Signals,
+    mut giver: Option<Giver>,
+) -> ExitCode {
     let terminal = Terminal::open();
     let mut received = GroupSignals::default();
     loop {
@@ -193,8 +211,10 @@ fn reap(control: &Control, agent: Pid, terminal: &Terminal) -> io::Result<bool> 
                 return Ok(true);
             }
             Ok(WaitStatus::Stopped(pid, signal)) if pid == agent => {
-                // A group outside has no number in here: then a group inside has the terminal.
-                let foreground = terminal.foreground().is_some();
+                // Either a group of the command's own has the terminal, or the caller's, which in a namespace
+                // has no number.
+                let group = terminal.foreground().map(|group| group.as_raw_nonzero().get());
+                let foreground = group.is_some_and(|group| group != getpgrp().as_raw());
                 control.send(&Report::Stopped { signal: signal as i32, foreground })?;
             }
             Ok(WaitStatus::StillAlive) => return Ok(false),

@@ -17,6 +17,8 @@
 //! the address that was dialled. Nothing is left on the host: whoever dies first, the kernel takes
 //! the rest away (`PR_SET_PDEATHSIG`, pid namespace, end of the control socket).
 //!
+//! Where there can be no namespace, [`notify`] keeps a command by a filter over its system calls.
+//!
 //! How it fails: closed. Any step that cannot be done ends the attempt with an [`Error`] that names
 //! the step and, where something can be done about it, carries a hint. The command is started only
 //! by [`Sandbox::release`].
@@ -45,6 +47,7 @@ mod mount_table;
 mod mounts;
 mod names;
 mod nft;
+mod notify;
 mod pins;
 mod privileges;
 mod probe;
@@ -68,6 +71,7 @@ pub use self::{
     machine::container,
     message::{ExitStatus, ListenerKind, ProbeReport},
     names::use_built_in_name_services,
+    notify::{Mediating, Mediation, NOTIFY_ARGUMENT, notify_main},
     sandbox::{Event, Listener, Prepared, Sandbox},
     spec::{Credentials, DirectoryId, File, Network, Overlay, Spec},
     sys::{close_on_exec_above_stderr, type_blank},

@@ -31,7 +31,32 @@ pub(crate) fn drop_all(user: Option<&Credentials>) -> io::Result<()> {
     prctl::set_dumpable(false)?;
     sys::join_new_session_keyring()?;
     sys::forbid_typing_into_terminals()?;
-    verify(&fs::read_to_string("/proc/self/status")?)
+    verify(&fs::read_to_string("/proc/self/status")?, &CAPABILITY_SETS)
+}
+
+/// The same where there is no namespace: a process without `CAP_SETPCAP` keeps its bounding set, of which
+/// it can make nothing with `no_new_privs`. It stays dumpable.
+pub(crate) fn drop_outside_a_namespace(user: Option<&Credentials>) -> io::Result<()> {
+    prctl::set_no_new_privs()?;
+    let bounded = caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP)
+        .map_err(io::Error::other)?;
+    if bounded {
+        caps::clear(None, CapSet::Bounding).map_err(io::Error::other)?;
+    }
+    caps::clear(None, CapSet::Ambient).map_err(io::Error::other)?;
+    if let Some(user) = user {
+        become_user(user)?;
+    }
+    for set in [CapSet::Effective, CapSet::Inheritable, CapSet::Permitted] {
+        caps::clear(None, set).map_err(io::Error::other)?;
+    }
+    // A change of ids has taken that away (prctl(2)).
+    prctl::set_dumpable(true)?;
+    sys::join_new_session_keyring()?;
+    sys::forbid_typing_into_terminals()?;
+    let sets = CAPABILITY_SETS.into_iter().filter(|set| bounded || *set != "CapBnd:");
+    let sets: Vec<&str> = sets.collect();
+    verify(&fs::read_to_string("/proc/self/status")?, &sets)
 }
 
 /// SIGKILL when the process that started this one ends. A change of ids clears it (prctl(2)).
@@ -48,9 +73,9 @@ fn become_user(user: &Credentials) -> io::Result<()> {
     Ok(())
 }
 
-fn verify(status: &str) -> io::Result<()> {
-    for set in CAPABILITY_SETS {
-        let value = status.lines().find_map(|line| line.strip_prefix(set)).map(str::trim);
+fn verify(status: &str, sets: &[&str]) -> io::Result<()> {
+    for set in sets {
+        let value = status.lines().find_map(|line| line.strip_prefix(*set)).map(str::trim);
         if value.is_none_or(|value| value.is_empty() || value.bytes().any(|digit| digit != b'0')) {
             return Err(io::Error::other(format!("a capability is left in {set}")));
         }
@@ -67,19 +92,19 @@ mod tests {
 
     #[test]
     fn no_capability_passes() {
-        verify(CLEAN).unwrap();
+        verify(CLEAN, &CAPABILITY_SETS).unwrap();
     }
 
     #[test]
     fn a_left_capability_is_noticed_in_each_set() {
         for set in CAPABILITY_SETS {
             let left = CLEAN.replace(&format!("{set}\t0"), &format!("{set}\t2"));
-            assert!(verify(&left).is_err(), "{set}");
+            assert!(verify(&left, &CAPABILITY_SETS).is_err(), "{set}");
         }
     }
 
     #[test]
     fn a_missing_line_is_no_proof() {
-        assert!(verify("CapInh:\t0000000000000000\n").is_err());
+        assert!(verify("CapInh:\t0000000000000000\n", &CAPABILITY_SETS).is_err());
     }
 }

@@ -32,6 +32,17 @@ const UNCLAIMED: u16 = 9;
 
 /// Proves it, or says what is wrong.
 pub(crate) fn run(run_id: &str, catch_all: bool, ipv6: bool) -> Result<ProbeReport, ProbeError> {
+    only_loopback()?;
+    datagrams_are_refused()?;
+    connections_and_names(run_id, catch_all, ipv6)
+}
+
+/// That connections arrive at the interceptor, and names are resolved by the run's responder.
+pub(crate) fn connections_and_names(
+    run_id: &str,
+    catch_all: bool,
+    ipv6: bool,
+) -> Result<ProbeReport, ProbeError> {
     let mut targets = vec![SocketAddr::new(OUTSIDE_V4, HTTPS)];
     if ipv6 {
         targets.push(SocketAddr::new(OUTSIDE_V6, HTTPS));
@@ -39,8 +50,6 @@ pub(crate) fn run(run_id: &str, catch_all: bool, ipv6: bool) -> Result<ProbeRepo
     if catch_all {
         targets.push(SocketAddr::new(OUTSIDE_V4, UNCLAIMED));
     }
-    only_loopback()?;
-    datagrams_are_refused()?;
     for &address in &targets {
         intercepted(address, run_id)
             .map_err(|error| ProbeError::NotIntercepted { address, reason: error.to_string() })?;
@@ -80,7 +89,7 @@ fn only_loopback() -> Result<(), ProbeError> {
 }
 
 /// QUIC must fail at once, so that clients fall back to TCP.
-fn datagrams_are_refused() -> Result<(), ProbeError> {
+pub(crate) fn datagrams_are_refused() -> Result<(), ProbeError> {
     let address = SocketAddr::new(OUTSIDE_V4, HTTPS);
     let attempt = || {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;

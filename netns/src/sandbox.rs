@@ -37,8 +37,18 @@ pub struct Sandbox {
     terminal: Terminal,
     go: Go,
     run_id: String,
+    ending: Ending,
     pub(crate) catch_all: bool,
     pub(crate) ipv6: bool,
+}
+
+/// How a helper ends that is no longer wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// By a signal: the kernel ends everything in its namespace with it.
+    Killed,
+    /// By the end of the control socket: it has to end the command itself.
+    Asked,
 }
 
 /// What a new namespace has to offer.
@@ -93,6 +103,7 @@ impl Sandbox {
         helper: Child,
         go: Go,
         run_id: String,
+        ending: Ending,
     ) -> Result<Self, Error> {
         let signals = Signals::block(&[]).map_err(Error::Signals)?;
         Ok(Self {
@@ -102,6 +113,7 @@ impl Sandbox {
             terminal: Terminal::open(),
             go,
             run_id,
+            ending,
             catch_all: false,
             ipv6: false,
         })
@@ -279,7 +291,9 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         if self.control.take().is_some() {
             // Not waited for: init sees the end of the control socket, or its parent's death.
-            let _ = self.helper.kill();
+            if self.ending == Ending::Killed {
+                let _ = self.helper.kill();
+            }
             let _ = self.helper.wait();
             self.terminal.take_back_from_the_dead();
         }
