@@ -23,6 +23,7 @@ mod process;
 mod profiles;
 mod publish;
 mod run;
+mod seccomp;
 mod shell;
 mod sidecar;
 mod sources;

@@ -17,6 +17,7 @@
 //! connection = { github = "work" }
 //! env = { HOME_TOKEN = "github/home" }
 //! egress = "open"                  # or "providers"
+//! redirect = "auto"                # or "namespace", "seccomp"
 //! allow = ["registry.internal:5000"]
 //! resolve = ["api.example.com:443:127.0.0.1:8443"]
 //! upstream_ca = ["~/company-ca.pem"]
@@ -192,6 +193,7 @@ const RUN_KEYS: &[&str] = &[
     "connection",
     "env",
     "egress",
+    "redirect",
     "allow",
     "resolve",
     "upstream_ca",
@@ -219,6 +221,7 @@ impl Reader<'_> {
                 "connection" => run.connection = self.connections(key, value)?,
                 "env" => run.env = self.variables(key, value)?,
                 "egress" => run.egress = Some(self.one(key, value, values::egress)?),
+                "redirect" => run.redirect = Some(self.one(key, value, values::redirect)?),
                 "allow" => run.allow = self.list(key, value, values::host_port)?,
                 "resolve" => run.resolve = self.list(key, value, values::resolve)?,
                 "host_port" => run.host_port = self.list(key, value, values::port)?,

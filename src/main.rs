@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     // thread or open a descriptor.
     match args.get(1).and_then(|verb| verb.to_str()) {
         Some(netns::HELPER_ARGUMENT) => return netns::helper_main(),
+        Some(netns::NOTIFY_ARGUMENT) => return netns::notify_main(),
         Some(netns::shared::WORKER_ARGUMENT) => return commands::sidecar::worker(&args),
         Some(demo::AGENT_ARGUMENT) => return demo::agent::main(&args),
         Some(doctor::AGENT_ARGUMENT) => return doctor::main(),

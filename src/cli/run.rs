@@ -10,6 +10,7 @@ use clap::Args;
 use crate::{
     config::{run::RunConfig, values},
     protocol::{Egress, EnvFrom, HostPort, ResolveRule, publish::Publish},
+    runner::Redirect,
 };
 
 const HELP: &str = "\
@@ -21,8 +22,9 @@ end in their name (GITHUB_TOKEN_WORK). A request gets the connection whose place
 else the one that its header `Authsome-Connection: github/work` names, else that of --connection,
 else the default.
 
-Each flag is also a key of [run] in $AUTHSOME_HOME/config.toml (connection, env, egress, allow,
-resolve, upstream_ca, host_port, publish, expose, hide); flags extend its lists and replace its values.
+Each flag is also a key of [run] in $AUTHSOME_HOME/config.toml (connection, env, egress, redirect,
+allow, resolve, upstream_ca, host_port, publish, expose, hide); flags extend its lists and replace its
+values.
 
 Examples:
   authsome run -- claude
@@ -48,6 +50,10 @@ pub struct RunArgs {
     /// Hosts no provider claims: `open` passes them through, `providers` refuses them
     #[arg(long, value_name = "open|providers", value_parser = values::egress)]
     pub egress: Option<Egress>,
+    /// How connections are redirected: `auto` and `namespace` are a network namespace; `seccomp` needs
+    /// none, is slower and hides less
+    #[arg(long, value_name = "auto|namespace|seccomp", value_parser = values::redirect)]
+    pub redirect: Option<Redirect>,
     /// Let the agent reach this host whatever --egress says (repeatable)
     #[arg(long, value_name = "HOST[:PORT]", value_parser = values::host_port)]
     pub allow: Vec<HostPort>,
@@ -83,6 +89,7 @@ impl RunArgs {
             connection: self.connection.iter().cloned().collect(),
             env: self.env.clone(),
             egress: self.egress,
+            redirect: self.redirect,
             allow: self.allow.clone(),
             resolve: self.resolve.clone(),
             upstream_ca: self.upstream_ca.iter().map(absolute).collect(),

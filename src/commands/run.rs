@@ -29,6 +29,7 @@ pub(super) fn plan(args: &RunArgs, config: Config, context: &Context) -> Result<
         command: args.command.clone(),
         agent: None,
         acting: context.acting()?,
+        redirect: settings.redirect,
         options: settings.options,
         host_ports: settings.host_ports,
         hide: settings.hide,

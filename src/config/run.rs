@@ -12,7 +12,10 @@ use std::{
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
-use crate::protocol::{Egress, EnvFrom, HostPort, ResolveRule, RunOptions, publish::Publish};
+use crate::{
+    protocol::{Egress, EnvFrom, HostPort, ResolveRule, RunOptions, publish::Publish},
+    runner::Redirect,
+};
 
 /// Settings as they were written, by either side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct RunConfig {
     pub env: Vec<EnvFrom>,
     /// What hosts without a provider are; none: not said.
     pub egress: Option<Egress>,
+    /// How connections are redirected; none: not said.
+    pub redirect: Option<Redirect>,
     /// Hosts that may be reached whatever `egress` says.
     pub allow: Vec<HostPort>,
     /// Addresses to dial in place of resolving.
@@ -42,6 +47,8 @@ pub struct RunConfig {
 /// Settings as they are carried out: one part by the daemon, one by `run`.
 #[derive(Clone, Debug, Default)]
 pub struct RunSettings {
+    /// How connections are redirected.
+    pub redirect: Redirect,
     /// For the daemon.
     pub options: RunOptions,
     /// Ports of the host's loopback to offer in the namespace.
@@ -86,6 +93,7 @@ impl RunConfig {
             connection,
             env,
             egress: flags.egress.or(self.egress),
+            redirect: flags.redirect.or(self.redirect),
             allow: join(flags.allow, self.allow),
             resolve: join(flags.resolve, self.resolve),
             upstream_ca: join(flags.upstream_ca, self.upstream_ca),
@@ -111,6 +119,7 @@ impl RunConfig {
             .map(|path| certificates(path, &read))
             .collect::<Result<_, _>>()?;
         Ok(RunSettings {
+            redirect: self.redirect.unwrap_or_default(),
             options: RunOptions {
                 connections: self.connection,
                 env: self.env,

@@ -4,9 +4,12 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::protocol::{
-    Egress, EnvFrom, HostPort, ResolveRule,
-    publish::{DASHBOARD_PORT, FIRST_PORT, Publish, PublishedPort},
+use crate::{
+    protocol::{
+        Egress, EnvFrom, HostPort, ResolveRule,
+        publish::{DASHBOARD_PORT, FIRST_PORT, Publish, PublishedPort},
+    },
+    runner::Redirect,
 };
 
 /// `open` or `providers`.
@@ -20,6 +23,15 @@ pub fn egress(text: &str) -> Result<Egress, String> {
         "providers" => Ok(Egress::Providers),
         _ => Err("expected `open` or `providers`".to_owned()),
     }
+}
+
+/// A way of [`Redirect`].
+///
+/// # Errors
+///
+/// A sentence about what was expected.
+pub fn redirect(text: &str) -> Result<Redirect, String> {
+    Redirect::parse(text)
 }
 
 /// `PROVIDER=NAME`.

@@ -138,9 +138,7 @@ fn destination(stream: &TcpStream, listener: Listener) -> io::Result<SocketAddr>
         | Listener::HostPort(_)
         | Listener::Published(_)
         | Listener::DnsUdp
-        | Listener::DnsTcp => {
-            Ok(SocketAddr::new(ip, local.port()))
-        }
+        | Listener::DnsTcp => Ok(SocketAddr::new(ip, local.port())),
     }
 }
 

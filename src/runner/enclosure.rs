@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     fmt::Debug,
     os::fd::{BorrowedFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use netns::ProbeReport;
@@ -63,6 +63,12 @@ pub(super) enum Event {
 
 /// An enclosure in the making. Dropping it ends that.
 pub(super) trait Begun {
+    /// Where the agent will see the files that it is to trust: in the home's place, if that is covered by
+    /// another directory.
+    fn trust_dir<'a>(&'a self, home: &'a Path) -> &'a Path {
+        home
+    }
+
     /// Makes the rest of it, without starting the agent.
     fn complete(self: Box<Self>, contents: Contents<'_>) -> Result<Complete, ErrorReply>;
 }

@@ -12,6 +12,8 @@ mod link;
 mod namespace;
 mod program;
 mod publish;
+mod redirect;
+mod seccomp;
 mod ssh;
 mod user;
 
@@ -30,6 +32,7 @@ use self::{
 };
 pub use self::{
     environment::{Environment, proxy_variables},
+    redirect::Redirect,
     user::Actor,
 };
 use crate::{
@@ -54,6 +57,8 @@ pub struct Plan {
     pub agent: Option<String>,
     /// The profile it runs in, and the identity it acts as.
     pub acting: Acting,
+    /// How its connections are made to arrive at the daemon.
+    pub redirect: Redirect,
     /// What it may reach.
     pub options: RunOptions,
     /// Ports of the host's loopback that it reaches at its own.
@@ -90,7 +95,7 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     // Neither to be read nor traced by what we start (prctl(2), PR_SET_DUMPABLE).
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .map_err(|error| failed(format!("cannot make this process unreadable: {error}")))?;
-    let begun = namespace::begin(&actor, &plan)?;
+    let begun = plan.redirect.begin(&actor, &plan)?;
     let id = run_id()?;
     let (certificate, key) = RunCa::generate()
         .map_err(|error| failed(format!("cannot make the run's certificate authority: {error}")))?;
@@ -118,7 +123,8 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         // Where it cannot be made, browsers will say that they do not trust the run.
         let _ = paths::create_private_dir(&missing);
     }
-    let mut overlay = Overlay::plan(actor.home.root(), &open.ca.certificate, &seen, program);
+    let trust_dir = begun.trust_dir(actor.home.root());
+    let mut overlay = Overlay::plan(trust_dir, &open.ca.certificate, &seen, program);
     overlay.leave(&plan.expose);
     if actor.credentials().is_none() {
         ssh::add_to(&mut overlay);

@@ -7,7 +7,7 @@ use netns::{Beginning, Network, ProbeReport, Sandbox, Spec};
 use super::{
     Actor, FAILED, GoError, Plan,
     enclosure::{Begun, Complete, Contents, Enclosure, Event},
-    publish,
+    publish, redirect,
 };
 use crate::protocol::{ErrorKind, ErrorReply};
 
@@ -28,8 +28,8 @@ pub(super) fn begin(actor: &Actor, plan: &Plan) -> Result<Box<dyn Begun>, ErrorR
 
 impl Begun for Beginning {
     fn complete(self: Box<Self>, contents: Contents<'_>) -> Result<Complete, ErrorReply> {
-        let (sandbox, prepared) =
-            Self::complete(*self, &spec(contents)).map_err(|error| reply(&error))?;
+        let (sandbox, prepared) = Self::complete(*self, &spec(contents))
+            .map_err(|error| redirect::refused(reply(&error), &error))?;
         let listeners =
             prepared.listeners.into_iter().map(|listener| (listener.kind, listener.fd)).collect();
         Ok(Complete { enclosure: Box::new(sandbox), listeners, warnings: prepared.warnings })
@@ -102,6 +102,6 @@ fn spec(contents: Contents<'_>) -> Spec {
     }
 }
 
-fn reply(error: &netns::Error) -> ErrorReply {
+pub(super) fn reply(error: &netns::Error) -> ErrorReply {
     ErrorReply::caused(ErrorKind::Failed, error, error.hint())
 }
