@@ -7,7 +7,7 @@ use crate::{
     commands::{Context, Error},
     doctor::AGENT_ARGUMENT,
     protocol::RunOptions,
-    runner::{self, Plan},
+    runner::{self, Plan, Redirect},
 };
 
 /// What the agent is called, in the audit log and by the policy.
@@ -23,6 +23,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Error> {
         agent: Some(AGENT.to_owned()),
         acting: context.acting()?,
         options: RunOptions::default(),
+        redirect: Redirect::default(),
         host_ports: Vec::new(),
         hide: Vec::new(),
         expose: Vec::new(),
