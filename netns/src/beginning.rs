@@ -3,6 +3,8 @@
 //! The two are apart because a caller has something to do meanwhile: the helper's start and the
 //! network take about as long as finding out what is to be mounted.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     env,
     ffi::OsString,

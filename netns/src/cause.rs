@@ -4,6 +4,8 @@
 //! The kernel has one error for many reasons (`EPERM`), so most causes are told by what else is so. What
 //! nothing explains has no cause: better none than a wrong one.
 
+#![cfg(target_os = "linux")]
+
 use std::fmt;
 
 use nix::libc;

@@ -1,5 +1,7 @@
 //! What this machine allows: a namespace is made, and what keeps it from being made is named.
 
+#![cfg(target_os = "linux")]
+
 use crate::{
     beginning::Beginning,
     cause::Cause,

@@ -26,6 +26,18 @@ const MAX_FRAME: u32 = 64 << 20;
 /// Two lengths.
 const HEADER: usize = 8;
 
+/// A socket whose other end is closed is an error and no signal. Where the flag does not exist, that is so
+/// because Rust's runtime ignores SIGPIPE.
+#[cfg(target_os = "linux")]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+/// Where this does not exist either, each descriptor is marked when it is here.
+#[cfg(target_os = "linux")]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(not(target_os = "linux"))]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
+
 /// One end of the control socket.
 #[derive(Debug)]
 pub(crate) struct Control(UnixStream);
@@ -36,6 +48,7 @@ pub(crate) struct Frame<T> {
     /// The message.
     pub(crate) message: T,
     /// Bytes beside it.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only mounts have any"))]
     pub(crate) blob: Vec<u8>,
     /// Descriptors beside it, close-on-exec.
     pub(crate) descriptors: Vec<OwnedFd>,
@@ -46,6 +59,12 @@ impl Control {
     pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         Ok((Self(ours), theirs.into()))
+    }
+
+    /// One end of a socket that is connected already.
+    #[cfg(target_os = "macos")]
+    pub(crate) fn over(stream: UnixStream) -> Self {
+        Self(stream)
     }
 
     /// The end that came as this process's stdin.
@@ -79,7 +98,7 @@ impl Control {
         }
         let slices = [IoSlice::new(&header), IoSlice::new(&json), IoSlice::new(blob)];
         let sent = loop {
-            match sendmsg(&self.0, &slices, &mut ancillary, SendFlags::NOSIGNAL) {
+            match sendmsg(&self.0, &slices, &mut ancillary, NO_SIGNAL) {
                 Err(rustix::io::Errno::INTR) => {}
                 other => break other?,
             }
@@ -117,14 +136,18 @@ impl Control {
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut slices = [IoSliceMut::new(buffer)];
         let received = loop {
-            match recvmsg(&self.0, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            match recvmsg(&self.0, &mut slices, &mut ancillary, CLOSE_ON_EXEC) {
                 Err(rustix::io::Errno::INTR) => {}
                 other => break other?,
             }
         };
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(fds) = message {
-                into.extend(fds);
+                for fd in fds {
+                    #[cfg(not(target_os = "linux"))]
+                    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+                    into.push(fd);
+                }
             }
         }
         Ok(received.bytes)

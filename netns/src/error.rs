@@ -1,5 +1,7 @@
 //! What can go wrong, said so that a person can act on it.
 
+#![cfg(target_os = "linux")]
+
 use std::{ffi::OsString, fmt, io, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};

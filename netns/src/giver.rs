@@ -10,6 +10,8 @@
 //!
 //! How it fails: whoever asks finds its descriptor closed. Nothing here waits for anybody.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,

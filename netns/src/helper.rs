@@ -3,6 +3,8 @@
 //! It is the caller's binary, started again, with one thread until it has unshared. It tells the
 //! caller of every failure in words and starts nothing after one.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     env,
     fs::File,

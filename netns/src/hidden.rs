@@ -1,5 +1,7 @@
 //! Sockets and directories that lead out of a namespace, or to secrets, by the file system.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

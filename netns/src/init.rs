@@ -4,6 +4,8 @@
 //! reports and passes signals on. When it ends, the kernel ends everything in the namespace; it ends
 //! when the command does, and when helper or caller do.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     env,
     ffi::{OsStr, OsString},

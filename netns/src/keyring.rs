@@ -3,6 +3,8 @@
 //!
 //! A kernel without keyrings, or a container that forbids them, has none to find: every call then fails.
 
+#![cfg(target_os = "linux")]
+
 use std::{ffi::CString, io};
 
 use crate::sys;

@@ -1,7 +1,8 @@
 //! Starts a command in a namespace where every connection lands on our listeners.
 //!
-//! Linux only; elsewhere the crate is empty. It knows nothing of credentials, TLS or HTTP: a
-//! [`Spec`] is a command, ports, and paths to cover; what comes back are listening sockets.
+//! It knows nothing of credentials, TLS or HTTP: a [`Spec`] is a command, ports, and paths to cover; what
+//! comes back are listening sockets. Namespaces are Linux's; on macOS, `pf` does with the packet filter
+//! what can be done without them, and `seatbelt` writes sandbox profiles.
 //!
 //! Three processes of the caller's own binary take part, all in the caller's process group, so that
 //! the terminal's signals reach the command as they would without us:
@@ -25,18 +26,22 @@
 //!
 //! A network namespace that is not ours, as containers share one, is another matter: see [`shared`].
 
-#![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
 
 mod beginning;
 mod cause;
 mod check;
+#[cfg(target_os = "macos")]
+pub mod confined;
 mod control;
+#[cfg(target_os = "macos")]
+pub mod darwin;
 mod error;
 mod giver;
 mod helper;
 mod hidden;
 mod init;
+mod itself;
 mod keyring;
 mod link;
 mod listen;
@@ -47,19 +52,28 @@ mod mount_table;
 mod mounts;
 mod names;
 mod nft;
+#[cfg(target_os = "linux")]
 mod notify;
+mod outcome;
+#[cfg(any(target_os = "macos", test))]
+pub mod pf;
 mod pins;
 mod privileges;
 mod probe;
 mod redirect;
 mod refusals;
 mod sandbox;
+#[cfg(any(target_os = "macos", test))]
+pub mod seatbelt;
+#[cfg(target_os = "linux")]
 pub mod shared;
 mod signals;
 mod spec;
 mod sys;
 mod terminal;
+mod text;
 
+#[cfg(target_os = "linux")]
 pub use self::{
     beginning::Beginning,
     cause::Cause,
@@ -69,10 +83,13 @@ pub use self::{
     hidden::default_hidden,
     keyring::{SessionKey, finds_key},
     machine::container,
-    message::{ExitStatus, ListenerKind, ProbeReport},
     names::use_built_in_name_services,
     notify::{Mediating, Mediation, NOTIFY_ARGUMENT, notify_main},
     sandbox::{Event, Listener, Prepared, Sandbox},
+    sys::type_blank,
+};
+pub use self::{
+    itself::{close_on_exec_above_stderr, forbid_tracing, ourselves},
+    outcome::{ExitStatus, ListenerKind, ProbeReport},
     spec::{Credentials, DirectoryId, File, Network, Overlay, Spec},
-    sys::{close_on_exec_above_stderr, type_blank},
 };

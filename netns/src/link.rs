@@ -3,6 +3,8 @@
 //! `local 0.0.0.0/0 dev lo` and `local ::/0 dev lo` in the local table (ip-route(8); "AnyIP"): the
 //! kernel then delivers a packet to any address to a socket of this namespace.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr},

@@ -1,5 +1,7 @@
 //! The namespace's listening sockets, and the one that knows of all others.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

@@ -3,6 +3,8 @@
 //! Everything is read from `/proc` and `/sys` without a right. What cannot be read counts as not being
 //! so: nothing here decides whether a namespace is safe, only what is said where there is none.
 
+#![cfg(target_os = "linux")]
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use nix::unistd::{geteuid, getuid};

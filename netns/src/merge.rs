@@ -3,6 +3,8 @@
 //! One overlay mount does it (Linux 5.11, in a user namespace too). Where the kernel or a policy does
 //! not let us, the directory is copied into ours, and ours is shown in its place.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     fs, io,
     path::{Path, PathBuf},

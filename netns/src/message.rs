@@ -1,90 +1,15 @@
 //! What caller, helper and init say to each other over the control socket.
 
-use std::{
-    ffi::{OsStr, OsString},
-    os::unix::ffi::{OsStrExt, OsStringExt},
-    path::PathBuf,
-};
+#![cfg(target_os = "linux")]
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::outcome::{ExitStatus, ListenerKind, ProbeReport};
+pub(crate) use crate::text::Text;
 use crate::{
     error::{ProbeError, Step},
     spec::{Credentials, DirectoryId, Network, Overlay},
 };
-
-/// What a socket of the namespace is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ListenerKind {
-    /// TCP; the local address of an accepted socket is the address that was dialled.
-    Tcp {
-        /// Port it listens on.
-        port: u16,
-    },
-    /// TCP behind the catch-all redirect; the address that was dialled is `SO_ORIGINAL_DST`
-    /// (`IP6T_SO_ORIGINAL_DST` for IPv6).
-    Redirected,
-    /// TCP on a loopback address of the namespace. There is one for each family.
-    HostPort {
-        /// Port it listens on.
-        port: u16,
-    },
-    /// UDP port 53, dual stack, with `IPV6_RECVPKTINFO` and `IP_PKTINFO` set.
-    DnsUdp,
-    /// TCP port 53, dual stack.
-    DnsTcp,
-    /// No listener: connections themselves, already accepted. Each message of this `SOCK_SEQPACKET` socket is
-    /// one (`SCM_RIGHTS`) and, as text, the address and port that was dialled. One on the loopback is a port of
-    /// the host's that was opened to the command.
-    Handed,
-    /// No listener: a netlink socket that answers questions about the sockets of the namespace
-    /// (sock_diag(7)).
-    SocketDiag {
-        /// The network namespace's inode number, as in `net:[4026531840]` (namespaces(7)). It is no
-        /// other's for as long as one of these sockets is open.
-        network: u64,
-    },
-    /// No listener: gives out sockets of the namespace, if [`Network::give_sockets`]. A message of one
-    /// byte, `4` or `6`, with a descriptor of a Unix socket beside it is answered over that descriptor:
-    /// the same byte, and beside it a TCP socket of that family, blocking and unconnected. It is
-    /// closed instead where there is none.
-    SocketGiver,
-}
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ExitStatus {
-    /// By itself.
-    Exited {
-        /// Its exit code.
-        code: u8,
-    },
-    /// By a signal.
-    Signaled {
-        /// The signal's number.
-        signal: u8,
-    },
-}
-
-impl ExitStatus {
-    /// Exit code as a shell would give it: 128+n for a signal.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Exited { code } => code,
-            Self::Signaled { signal } => 128_u8.saturating_add(signal),
-        }
-    }
-}
-
-/// What the probe has seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProbeReport {
-    /// Destinations whose connections arrived at the interceptor.
-    pub intercepted: Vec<std::net::SocketAddr>,
-    /// The address that the probe's name was given.
-    pub name: Option<std::net::Ipv4Addr>,
-}
 
 /// From the caller.
 #[derive(Debug, Serialize, Deserialize)]
@@ -200,65 +125,8 @@ pub(crate) enum Report {
     Exited(ExitStatus),
 }
 
-/// A string of the operating system in JSON: text where it is UTF-8, else its bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Text {
-    /// UTF-8.
-    Utf8(String),
-    /// Anything else.
-    Raw(Vec<u8>),
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Self::Utf8(String::new())
-    }
-}
-
-impl From<&OsStr> for Text {
-    fn from(value: &OsStr) -> Self {
-        value
-            .to_str()
-            .map_or_else(|| Self::Raw(value.as_bytes().to_vec()), |text| Self::Utf8(text.into()))
-    }
-}
-
-impl From<Text> for OsString {
-    fn from(value: Text) -> Self {
-        match value {
-            Text::Utf8(text) => text.into(),
-            Text::Raw(bytes) => Self::from_vec(bytes),
-        }
-    }
-}
-
-impl From<Text> for PathBuf {
-    fn from(value: Text) -> Self {
-        OsString::from(value).into()
-    }
-}
-
 impl From<&Overlay> for (Text, Text) {
     fn from(value: &Overlay) -> Self {
         (value.source.as_os_str().into(), value.target.as_os_str().into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_string_that_is_not_utf8_survives_json() {
-        let name = OsString::from_vec(vec![b'a', 0xff, b'b']);
-        let json = serde_json::to_string(&Text::from(name.as_os_str())).unwrap();
-        let back: Text = serde_json::from_str(&json).unwrap();
-        assert_eq!(OsString::from(back), name);
-    }
-
-    #[test]
-    fn a_signal_becomes_128_plus_its_number() {
-        assert_eq!(ExitStatus::Signaled { signal: 15 }.code(), 143);
     }
 }

@@ -4,6 +4,8 @@
 //! place leaves the others. It knows nothing of why they are to be covered. What it cannot see are
 //! layers: the lower and upper directories of an overlay are another file system's.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     ffi::OsString,
     fs, io,

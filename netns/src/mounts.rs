@@ -3,6 +3,8 @@
 //! Mounts made here cannot be taken away inside: the command has no capability, and a namespace
 //! nested in ours gets them locked (mount_namespaces(7)).
 
+#![cfg(target_os = "linux")]
+
 use std::{
     collections::BTreeSet,
     fs::{self, DirBuilder, OpenOptions, Permissions},

@@ -8,6 +8,8 @@
 //! The price: names that only a module knows (`.local`, users of a directory service) are not found.
 //! Programs linked dynamically are left as they are.
 
+#![cfg(target_os = "linux")]
+
 /// Which services may be asked, in nsswitch.conf(5)'s words.
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
 const BUILT_IN: [(&std::ffi::CStr, &std::ffi::CStr); 5] = [

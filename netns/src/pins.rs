@@ -7,6 +7,8 @@
 //! hidden afterwards. That ends where the namespace does: a process in a nested one without these
 //! mounts, with a descriptor of the directory from before, is not held.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions},

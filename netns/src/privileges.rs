@@ -1,5 +1,7 @@
 //! Giving up every right, and making sure of it.
 
+#![cfg(target_os = "linux")]
+
 use std::{fs, io};
 
 use caps::CapSet;

@@ -4,6 +4,8 @@
 //! Documentation addresses (RFC 5737, RFC 3849) stand for the outside: nothing of this machine has
 //! them, so an answer that names the run can only come from its interceptor.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     hash::{BuildHasher, RandomState},
     io::{self, Read, Write},

@@ -16,6 +16,8 @@
 //! The network namespace is new and ours alone, so the table is too. In one that belongs to others,
 //! see [`crate::shared`].
 
+#![cfg(target_os = "linux")]
+
 use std::io;
 
 use crate::nft::{

@@ -25,6 +25,8 @@
 //!
 //! Only where that holds may the command ping at all (`net.ipv4.ping_group_range`, icmp(7)).
 
+#![cfg(target_os = "linux")]
+
 use std::{fs::File, io, io::Write};
 
 use nix::unistd::getegid;

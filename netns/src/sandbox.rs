@@ -1,5 +1,7 @@
 //! The caller's side: start the helper, prove, release, wait.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     ffi::OsString,
     fmt, io,

@@ -3,6 +3,8 @@
 //! They are blocked and read from a descriptor. Ignoring them would not do: ignored signals stay
 //! ignored over exec, and the command must start with the dispositions the caller was given.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd},

@@ -1,5 +1,7 @@
 //! The calls that no maintained crate offers safely. With `names`, the only `unsafe` of the crate.
 
+#![cfg(target_os = "linux")]
+
 use std::{ffi::CStr, io, ptr};
 
 use nix::{libc, unistd::ForkResult};
@@ -11,7 +13,7 @@ use nix::{libc, unistd::ForkResult};
 ///
 /// If neither can be done: without `/proc` on an old kernel.
 #[expect(unsafe_code, reason = "close_range has no safe wrapper")]
-pub fn close_on_exec_above_stderr() -> io::Result<()> {
+pub(crate) fn close_on_exec_above_stderr() -> io::Result<()> {
     let first: libc::c_uint = 3;
     let flags = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: takes three integers and no pointer; it closes nothing, it only sets a flag.

@@ -3,6 +3,8 @@
 //! A shell inside makes its own process groups and puts them into the foreground; when it ends or
 //! stops, the terminal must come back to the caller's group, or the caller's shell reads nothing.
 
+#![cfg(target_os = "linux")]
+
 use std::fs::{File, OpenOptions};
 
 use rustix::{

@@ -4,6 +4,8 @@
 //! kernel takes as a whole or not at all. Knows nothing of what a rule set is for. Needs Linux 5.2 for
 //! NAT in the inet family, the only family used: one rule holds for IPv4 and IPv6.
 
+#![cfg(target_os = "linux")]
+
 mod expression;
 mod message;
 

@@ -140,7 +140,11 @@ fn serve(listener: Listener) {
         ListenerKind::Tcp { .. } | ListenerKind::Redirected | ListenerKind::HostPort { .. } => {
             connections(kind, &TcpListener::from(listener.fd));
         }
-        ListenerKind::SocketDiag { .. } | ListenerKind::SocketGiver | ListenerKind::Handed => {}
+        ListenerKind::SocketDiag { .. }
+        | ListenerKind::SocketGiver
+        | ListenerKind::Handed
+        | ListenerKind::Pf { .. }
+        | ListenerKind::Connect => {}
     });
 }
 
