@@ -235,6 +235,8 @@ fn listener(kind: &ListenerKind) -> Attached {
         ListenerKind::Redirected => Listener::Redirected,
         ListenerKind::HostPort { port } => Listener::HostPort(*port),
         ListenerKind::Handed => Listener::Handed,
+        ListenerKind::Pf { gid } => Listener::Pf { gid: *gid },
+        ListenerKind::Connect => Listener::Connect,
         ListenerKind::DnsUdp => Listener::DnsUdp,
         ListenerKind::DnsTcp => Listener::DnsTcp,
         ListenerKind::SocketDiag { network } => return Attached::Diag { network: *network },

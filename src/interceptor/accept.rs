@@ -13,11 +13,12 @@ use std::{
 
 use bytes::BytesMut;
 use rustls::server::Accepted;
+#[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{
-    Listener, Run, clear,
+    Listener, Run, bounced, clear, connect,
     dialer::{self, DialError, Leg},
     peek::{self, Opening},
     presence, probe, published,
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// The only port on which TLS is looked into.
-const HTTPS: u16 = 443;
+pub(super) const HTTPS: u16 = 443;
 /// A fatal alert `access_denied`, before any handshake (RFC 8446 §6).
 const ACCESS_DENIED: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 49];
 
@@ -76,6 +77,12 @@ pub(super) async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the agent left before its connection was served");
         return;
+    }
+    if let Listener::Pf { gid } = listener {
+        return bounced::connection(context, run, stream, gid).await;
+    }
+    if listener == Listener::Connect {
+        return connect::connection(context, run, stream).await;
     }
     let wanted = match destination(&stream, listener) {
         Ok(wanted) => wanted,
@@ -123,10 +130,7 @@ fn destination(stream: &TcpStream, listener: Listener) -> io::Result<SocketAddr>
     match listener {
         Listener::Tcp(port) => Ok(SocketAddr::new(ip, port)),
         Listener::Redirected => {
-            let socket = SockRef::from(stream);
-            let original =
-                if ip.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() }?;
-            let original = original.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+            let original = original(stream, ip)?;
             if (original.ip().to_canonical(), original.port()) == (ip, local.port()) {
                 // The listener itself was dialled: from another machine, or by an agent that would have
                 // us dial ourselves.
@@ -137,18 +141,58 @@ fn destination(stream: &TcpStream, listener: Listener) -> io::Result<SocketAddr>
         Listener::Handed
         | Listener::HostPort(_)
         | Listener::Published(_)
+        | Listener::Pf { .. }
+        | Listener::Connect
         | Listener::DnsUdp
         | Listener::DnsTcp => Ok(SocketAddr::new(ip, local.port())),
     }
 }
 
-async fn route(context: Rc<Context>, run: Arc<Run>, mut arrival: Arrival, wanted: SocketAddr) {
+/// What netfilter remembers of a redirected connection.
+#[cfg(target_os = "linux")]
+fn original(stream: &TcpStream, ip: IpAddr) -> io::Result<SocketAddr> {
+    let socket = SockRef::from(stream);
+    let original = if ip.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() }?;
+    Ok(original.as_socket().ok_or(io::ErrorKind::Unsupported)?)
+}
+
+/// There is none elsewhere.
+#[cfg(not(target_os = "linux"))]
+fn original(_: &TcpStream, _: IpAddr) -> io::Result<SocketAddr> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+async fn route(context: Rc<Context>, run: Arc<Run>, arrival: Arrival, wanted: SocketAddr) {
     let named = run.names.name_of(wanted.ip());
+    go_on(context, run, arrival, wanted, named).await;
+}
+
+/// Goes by the name that the TLS client says, if it is one; else by the one that is known already.
+pub(super) async fn go_on(
+    context: Rc<Context>,
+    run: Arc<Run>,
+    mut arrival: Arrival,
+    wanted: SocketAddr,
+    named: Option<Arc<str>>,
+) {
     if wanted.port() != HTTPS {
         // Not looked into: the server may be the one to speak first.
         return opaque(&run, arrival, wanted, named, BytesMut::new()).await;
     }
-    match peek::opening(&mut arrival.stream).await {
+    let opening = peek::opening(&mut arrival.stream).await;
+    opened(context, run, arrival, wanted, named, opening).await;
+}
+
+/// The same, when it is known what it begins with.
+pub(super) async fn opened(
+    context: Rc<Context>,
+    run: Arc<Run>,
+    arrival: Arrival,
+    wanted: SocketAddr,
+    named: Option<Arc<str>>,
+    opening: Opening,
+) {
+    match opening {
         Opening::Tls(accepted, raw) => {
             let sni = accepted.client_hello().server_name().map(normal);
             match sni.or(named).or_else(|| literal(wanted)) {
@@ -328,11 +372,11 @@ fn in_words(denial: &Denial) -> String {
 }
 
 /// Lower case, no trailing dot.
-fn normal(name: &str) -> Arc<str> {
+pub(super) fn normal(name: &str) -> Arc<str> {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into()
 }
 
-/// The address as a name, unless it is a synthetic one: those mean nothing outside the run.
+/// The address as a name, unless it is a synthetic one, which means nothing outside the run, or unknown.
 fn literal(wanted: SocketAddr) -> Option<Arc<str>> {
     (!is_synthetic(wanted.ip())).then(|| wanted.ip().to_string().into())
 }
@@ -349,10 +393,10 @@ fn unnamed(wanted: SocketAddr) -> Target {
     Target { host: wanted.ip().to_string().into(), port: wanted.port() }
 }
 
-/// 198.18.0.0/15, the benchmarking range (RFC 2544), which the DNS responder hands out.
+/// 198.18.0.0/15, the benchmarking range (RFC 2544), which the DNS responder hands out; or no address.
 fn is_synthetic(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => matches!(ip.octets(), [198, 18 | 19, ..]),
+        IpAddr::V4(ip) => ip.is_unspecified() || matches!(ip.octets(), [198, 18 | 19, ..]),
         IpAddr::V6(_) => false,
     }
 }
@@ -367,6 +411,7 @@ mod tests {
 
         assert_eq!(dialled("198.18.0.1:443"), None);
         assert_eq!(dialled("198.19.255.255:443"), None);
+        assert_eq!(dialled("0.0.0.0:443"), None);
         assert_eq!(dialled("198.20.0.1:443").as_deref(), Some("198.20.0.1"));
         assert_eq!(dialled("[2001:db8::2]:443").as_deref(), Some("2001:db8::2"));
     }

@@ -19,8 +19,10 @@
 mod accept;
 pub mod address;
 mod authority;
+mod bounced;
 pub mod ca;
 mod clear;
+mod connect;
 pub mod dialer;
 pub mod dns;
 mod drain;
@@ -98,6 +100,14 @@ pub enum Listener {
     Redirected,
     /// Connections that were accepted already, each with the address the agent dialled.
     Handed,
+    /// TCP on the loopback, where the packet filter of macOS redirects port 443 of a group's processes to.
+    /// The address that was dialled is lost: only a TLS name tells it.
+    Pf {
+        /// The group; whoever else connects is not served.
+        gid: u32,
+    },
+    /// TCP on the loopback, for clients that ask a proxy to connect and give the run's id as password.
+    Connect,
     /// TCP on the namespace's loopback, for this port of the host's loopback.
     HostPort(u16),
     /// TCP on the host's loopback, for this port of the namespace's loopback.

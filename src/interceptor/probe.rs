@@ -16,7 +16,7 @@ use super::{Run, dns::PROBE_NAME};
 use crate::gate::Target;
 
 /// Addresses the namespace dials to see that its connections arrive here.
-const PROBE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const PROBE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const PROBE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
 /// Is it one of the addresses that are answered?

@@ -266,7 +266,9 @@ async fn listen(context: Rc<Context>, run: Arc<Run>, kind: Listener, descriptor:
         Listener::Tcp(_)
         | Listener::Redirected
         | Listener::HostPort(_)
-        | Listener::Published(_) => match TcpListener::from_std(StdListener::from(descriptor)) {
+        | Listener::Published(_)
+        | Listener::Pf { .. }
+        | Listener::Connect => match TcpListener::from_std(StdListener::from(descriptor)) {
             Ok(listener) => accept_all(&context, &run, kind, &listener).await,
             Err(error) => Err(error),
         },

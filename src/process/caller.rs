@@ -28,6 +28,14 @@ impl fmt::Debug for Caller {
 }
 
 impl Caller {
+    /// One that is known.
+    #[cfg(target_os = "macos")]
+    pub(super) fn known_as(process: Process) -> Self {
+        let (caller, promise) = Self::promised();
+        promise.keep(process);
+        caller
+    }
+
     /// One that the promise's keeper will name.
     pub(super) fn promised() -> (Self, Promise) {
         let slot = Arc::<Slot>::default();

@@ -12,6 +12,9 @@
 //!
 //! The same thread says what is listened on in a run's network namespace.
 //!
+//! On macOS there is no such socket: there who connects is asked for before the connection is served, since
+//! it is not taken from others ([`member`]).
+//!
 //! Knows nothing of runs, gates or logs. How it fails: with no process named, never with a guess. That
 //! is so where the process is gone, or has closed the connection, before it was looked for; where it
 //! cannot be looked into (it is not dumpable, prctl(2), or not the user's); and where more connect at once than can
@@ -19,16 +22,23 @@
 //! handing its socket to another (`SCM_RIGHTS`), and so decides nothing.
 
 mod caller;
+#[cfg(target_os = "linux")]
 mod diag;
+#[cfg_attr(target_os = "macos", path = "finder_macos.rs")]
 mod finder;
+#[cfg(target_os = "linux")]
 mod holder;
+#[cfg(target_os = "linux")]
 mod listening;
+mod member;
+#[cfg(target_os = "linux")]
 mod search;
 
 use std::sync::Arc;
 
 pub use caller::Caller;
 pub use finder::{Callers, Finder, Namespace};
+pub use member::member;
 
 /// A process as the daemon sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

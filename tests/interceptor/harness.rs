@@ -129,6 +129,12 @@ impl Scene {
         connect(self.address, &self.ca, "api.test", alpn).await.unwrap()
     }
 
+    /// The same over a connection that is there already.
+    pub(crate) async fn secure(&self, stream: TcpStream) -> TlsStream<TcpStream> {
+        let connector = TlsConnector::from(Arc::new(client(&self.ca, "http/1.1")));
+        connector.connect(ServerName::try_from("api.test").unwrap(), stream).await.unwrap()
+    }
+
     pub(crate) async fn http1(&self) -> http1::SendRequest<Body> {
         let io = TokioIo::new(self.tls("http/1.1").await);
         let (sender, connection) = http1::handshake(io).await.unwrap();

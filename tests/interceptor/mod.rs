@@ -5,6 +5,7 @@ pub(crate) mod upstream;
 
 mod bodies;
 mod bombs;
+mod connect;
 mod exchange;
 mod failures;
 mod fetch;
