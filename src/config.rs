@@ -17,7 +17,7 @@
 //! connection = { github = "work" }
 //! env = { HOME_TOKEN = "github/home" }
 //! egress = "open"                  # or "providers"
-//! redirect = "auto"                # or "namespace", "seccomp"
+//! redirect = "auto"                # or a way of this system's: "namespace", "seccomp"
 //! allow = ["registry.internal:5000"]
 //! resolve = ["api.example.com:443:127.0.0.1:8443"]
 //! upstream_ca = ["~/company-ca.pem"]

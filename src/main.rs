@@ -15,9 +15,18 @@ fn main() -> ExitCode {
     // The namespace's helper is this binary again; it must come before everything that could start a
     // thread or open a descriptor.
     match args.get(1).and_then(|verb| verb.to_str()) {
+        #[cfg(target_os = "linux")]
         Some(netns::HELPER_ARGUMENT) => return netns::helper_main(),
+        #[cfg(target_os = "linux")]
         Some(netns::NOTIFY_ARGUMENT) => return netns::notify_main(),
+        #[cfg(target_os = "linux")]
         Some(netns::shared::WORKER_ARGUMENT) => return commands::sidecar::worker(&args),
+        #[cfg(target_os = "macos")]
+        Some(netns::pf::HELPER_ARGUMENT) => return netns::pf::helper_main(),
+        #[cfg(target_os = "macos")]
+        Some(netns::pf::STAGE_ARGUMENT) => return netns::pf::stage_main(),
+        #[cfg(target_os = "macos")]
+        Some(netns::pf::PROBE_ARGUMENT) => return netns::pf::probe_main(),
         Some(demo::AGENT_ARGUMENT) => return demo::agent::main(&args),
         Some(doctor::AGENT_ARGUMENT) => return doctor::main(),
         _ => {}

@@ -18,7 +18,7 @@ use std::{
 
 use self::files::check_private_dir;
 pub use self::{
-    anchor::{Anchor, drain_watch},
+    anchor::{Anchor, Watch},
     files::{
         append_private, check_private_file, create_private, create_private_dir, open_private,
         private_umask, write_private,

@@ -50,9 +50,9 @@ pub struct RunArgs {
     /// Hosts no provider claims: `open` passes them through, `providers` refuses them
     #[arg(long, value_name = "open|providers", value_parser = values::egress)]
     pub egress: Option<Egress>,
-    /// How connections are redirected: `auto` and `namespace` are a network namespace; `seccomp` needs
-    /// none, is slower and hides less
-    #[arg(long, value_name = "auto|namespace|seccomp", value_parser = values::redirect)]
+    /// How connections are redirected: `auto`, or a way of this system's. On Linux `namespace`, and `seccomp`,
+    /// which needs no namespace, is slower and hides less; on macOS `pf` and `proxy`
+    #[arg(long, value_name = "WAY", value_parser = values::redirect)]
     pub redirect: Option<Redirect>,
     /// Let the agent reach this host whatever --egress says (repeatable)
     #[arg(long, value_name = "HOST[:PORT]", value_parser = values::host_port)]

@@ -154,10 +154,12 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
     }
     let actor = Actor::resolve(&env::vars_os().collect())?;
     // What builds a namespace can do so as root, for the user behind sudo. All else the user does.
-    if !matches!(
+    // On macOS a helper is root, and is started by the run itself.
+    let needs_root = matches!(
         cli.command,
         Command::Run(_) | Command::Shell(_) | Command::Doctor(_) | Command::Sidecar(_)
-    ) {
+    );
+    if cfg!(target_os = "macos") || !needs_root {
         actor.become_user()?;
         crate::sidecar::enter(&actor.home)?;
     }

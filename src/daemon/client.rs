@@ -313,7 +313,8 @@ fn start(home: &Home, owner: Option<&Owner>, variables: &[String]) -> Result<Sta
     // Those that connections name, or are about to.
     let mut named = named_by_profiles(home);
     named.extend(variables.iter().cloned());
-    let mut command = Command::new("/proc/self/exe");
+    let mut command =
+        Command::new(netns::ourselves().map_err(|error| failed("execution", &error))?);
     command
         .arg0("authsome")
         .args(["daemon", "serve", "--detach"])

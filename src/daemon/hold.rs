@@ -5,15 +5,11 @@
 //! it. So the daemon, which no agent can end, holds the directory itself: while a run is open it puts
 //! it back, and where it cannot, no run begins. And since a client finds a daemon by the path too, the
 //! path is claimed by a name that no agent can reach (an abstract socket of the host's network
-//! namespace, unix(7)): a daemon that is started beside a home that was moved away learns of it there.
+//! namespace, unix(7); on macOS one in a directory of the system's): a daemon that is started beside a home that was moved away learns of it there.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
-    os::{
-        fd::OwnedFd,
-        linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixListener, UnixStream},
-    },
+    os::unix::net::UnixListener,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -23,12 +19,16 @@ use std::{
 };
 
 use netns::DirectoryId;
-use rustix::{net::sockopt::socket_peercred, process::getuid};
+use rustix::process::getuid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::{
+    peer,
+    system::{bind_name, connect_name},
+};
 use crate::{
-    paths::{Anchor, Home, drain_watch},
+    paths::{Anchor, Home, Watch},
     protocol::{ErrorKind, ErrorReply},
 };
 
@@ -82,8 +82,8 @@ impl Claim {
             message: format!("cannot start the daemon: its claim to the home: {error}"),
             hint: None,
         };
-        let address = address(home.root()).map_err(|error| taken(&error))?;
-        match UnixListener::bind_addr(&address) {
+        let name = name(home.root());
+        match bind_name(&name) {
             Ok(listener) => {
                 listener.set_nonblocking(true).map_err(|error| taken(&error))?;
                 return Ok(Claimed::Ours(Self { listener: Some(listener) }));
@@ -92,8 +92,8 @@ impl Claim {
             Err(error) => return Err(taken(&error)),
         }
         // Whoever has it may be ending, or not be listening yet.
-        let Ok(stream) = UnixStream::connect_addr(&address) else { return Ok(Claimed::Taken) };
-        if !is_own(&stream) {
+        let Ok(stream) = connect_name(&name) else { return Ok(Claimed::Taken) };
+        if !peer::is_own(&stream) {
             tracing::warn!("another user has the name that claims this home");
             return Ok(Claimed::Ours(Self { listener: None }));
         }
@@ -113,7 +113,7 @@ pub(super) struct Hold {
     anchor: Anchor,
     home: Home,
     claim: Claim,
-    watch: OwnedFd,
+    watch: Watch,
     /// It was moved while a run was open, and could not be put back.
     taken_away: AtomicBool,
     /// When the last run ended.
@@ -129,7 +129,7 @@ impl Hold {
     }
 
     /// Becomes readable when the home is moved.
-    pub(super) fn watch(&self) -> &OwnedFd {
+    pub(super) fn watch(&self) -> &Watch {
         &self.watch
     }
 
@@ -143,7 +143,7 @@ impl Hold {
     /// # Errors
     /// It leads elsewhere.
     pub(super) fn check(&self, open: bool) -> Result<DirectoryId, ErrorReply> {
-        drain_watch(&self.watch);
+        self.watch.drain();
         if !self.anchor.is_in_place() {
             self.put_back(open)?;
         }
@@ -188,7 +188,7 @@ impl Hold {
         else {
             return false;
         };
-        if !is_own(&stream) {
+        if !peer::is_own(&stream) {
             return false;
         }
         let answer = match self.check(open) {
@@ -223,15 +223,10 @@ impl Hold {
 }
 
 /// A name for the user and the path.
-fn address(path: &Path) -> io::Result<SocketAddr> {
+fn name(path: &Path) -> String {
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
     let short = digest.get(..16).map(hex::encode).unwrap_or_default();
-    let name = format!("authsome-home-{}-{short}", getuid().as_raw());
-    SocketAddr::from_abstract_name(name)
-}
-
-fn is_own(stream: &UnixStream) -> bool {
-    socket_peercred(stream).is_ok_and(|peer| peer.uid == getuid() || peer.uid.is_root())
+    format!("authsome-home-{}-{short}", getuid().as_raw())
 }
 
 #[cfg(test)]

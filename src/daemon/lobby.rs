@@ -5,9 +5,10 @@
 //! open again.
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Write as _},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::AsFd,
         unix::net::{UnixListener, UnixStream},
     },
     sync::{
@@ -17,12 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::signalfd::SignalFd;
-use rustix::event::{EventfdFlags, eventfd};
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{hold::Hold, peer, session, wake, wire::Wire};
+use super::{hold::Hold, peer, session, system::Signals, wake, wire::Wire};
 use crate::{
     broker::Common,
     protocol::{
@@ -44,7 +43,7 @@ struct Lobby {
     unlock: Unlock,
     opened: Mutex<Option<Arc<Common>>>,
     /// Wakes the main thread.
-    bell: OwnedFd,
+    bell: io::PipeWriter,
     stopping: AtomicBool,
     clients: AtomicUsize,
     started: Instant,
@@ -62,23 +61,24 @@ impl fmt::Debug for Lobby {
 /// The system's.
 pub(super) fn wait(
     listener: &UnixListener,
-    signals: &SignalFd,
+    signals: &Signals,
     hold: &Hold,
     state: VaultState,
     unlock: Unlock,
 ) -> io::Result<Option<Arc<Common>>> {
+    let (heard, bell) = io::pipe()?;
     let lobby = Arc::new(Lobby {
         state,
         unlock,
         opened: Mutex::default(),
-        bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        bell,
         stopping: AtomicBool::new(false),
         clients: AtomicUsize::new(0),
         started: Instant::now(),
     });
     tracing::info!(pid = std::process::id(), "waiting for the passphrase");
     loop {
-        let woken = wake::wait(listener, signals, hold, Some(lobby.bell.as_fd()));
+        let woken = wake::wait(listener, signals, hold, Some(heard.as_fd()));
         let Some(woken) = woken else { return Ok(None) };
         if woken.other {
             return Ok(lobby.opened());
@@ -134,7 +134,7 @@ impl Lobby {
             let sent = wire.send(&reply, &[]);
             // Answered first: the main thread goes on, or ends the process, when the bell rings.
             if self.stopping.load(Ordering::Acquire) || self.opened().is_some() {
-                let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+                let _ = (&self.bell).write(&[1]);
                 return;
             }
             if sent.is_err() {

@@ -20,6 +20,7 @@ pub mod restore;
 mod runs;
 mod server;
 mod session;
+mod system;
 mod telemetry;
 mod vault;
 mod wake;

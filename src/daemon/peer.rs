@@ -3,11 +3,14 @@
 //! `$AUTHSOME_HOME` is covered in a run's namespace, and the socket with it; this is the second lock
 //! on that door. A run's processes are in a pid namespace below the daemon's, which their
 //! `/proc/<pid>/status` says to everybody (`NSpid`, proc_pid_status(5)): no need to trace a client,
-//! and none could be, being unreadable.
+//! and none could be, being unreadable. On macOS a run's processes have a group that nobody else has,
+//! which the kernel tells of them (getpeereid(3)); in a proxied run only the profile covers the socket.
 
 use std::os::unix::net::UnixStream;
 
-use rustix::{net::sockopt::socket_peercred, process::getuid};
+#[cfg(target_os = "linux")]
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::getuid;
 
 use super::wire;
 use crate::protocol::{ErrorKind, ErrorReply, Reply};
@@ -23,6 +26,7 @@ pub(super) enum Error {
     #[error("a client of the user {0}")]
     OtherUser(u32),
     /// It has ended, or `/proc` does not show it.
+    #[cfg(target_os = "linux")]
     #[error("a client that /proc does not show")]
     Unseen(#[source] std::io::Error),
     /// It is in a pid namespace below ours: an agent.
@@ -42,7 +46,9 @@ pub(super) fn check(stream: &UnixStream) -> Result<(), Error> {
             message: format!("the daemon does not serve {error}"),
             hint: match error {
                 Error::Inside => Some("run this outside, where the daemon was started".to_owned()),
-                Error::Unknown(_) | Error::OtherUser(_) | Error::Unseen(_) => None,
+                Error::Unknown(_) | Error::OtherUser(_) => None,
+                #[cfg(target_os = "linux")]
+                Error::Unseen(_) => None,
             },
         });
         // A new socket has room for a line; and a client that is refused has no claim on our time.
@@ -51,6 +57,16 @@ pub(super) fn check(stream: &UnixStream) -> Result<(), Error> {
     })
 }
 
+/// Is the other end this user's, or root's?
+pub(super) fn is_own(stream: &UnixStream) -> bool {
+    #[cfg(target_os = "linux")]
+    let uid = socket_peercred(stream).map(|peer| peer.uid.as_raw());
+    #[cfg(target_os = "macos")]
+    let uid = nix::unistd::getpeereid(stream).map(|(uid, _)| uid.as_raw());
+    uid.is_ok_and(|uid| uid == getuid().as_raw() || uid == 0)
+}
+
+#[cfg(target_os = "linux")]
 fn identify(stream: &UnixStream) -> Result<(), Error> {
     let peer = socket_peercred(stream).map_err(Error::Unknown)?;
     if peer.uid != getuid() && !peer.uid.is_root() {
@@ -61,8 +77,20 @@ fn identify(stream: &UnixStream) -> Result<(), Error> {
     if is_beside_us(&status) { Ok(()) } else { Err(Error::Inside) }
 }
 
+/// What a run's process cannot change is its group.
+#[cfg(target_os = "macos")]
+fn identify(stream: &UnixStream) -> Result<(), Error> {
+    let (uid, gid) = nix::unistd::getpeereid(stream)
+        .map_err(|error| Error::Unknown(rustix::io::Errno::from_raw_os_error(error as i32)))?;
+    if uid.as_raw() != getuid().as_raw() && !uid.is_root() {
+        return Err(Error::OtherUser(uid.as_raw()));
+    }
+    if netns::pf::is_of_a_run(gid.as_raw()) { Err(Error::Inside) } else { Ok(()) }
+}
+
 /// One number: the process has none in a namespace below. A kernel without the line has no pid
 /// namespaces.
+#[cfg(target_os = "linux")]
 fn is_beside_us(status: &str) -> bool {
     status
         .lines()

@@ -55,8 +55,7 @@ pub fn restore(
     place: impl FnOnce(&Home) -> Result<KeyPlace, ErrorReply>,
 ) -> Result<Restored, ErrorReply> {
     // It holds secrets, and makes files, as the daemon does.
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-        .map_err(|error| failed("make this process unreadable", error.into()))?;
+    netns::forbid_tracing().map_err(|error| failed("make this process unreadable", error))?;
     paths::private_umask();
     refuse(home, replace)?;
     // A link leads to where the directory is; that is what is exchanged.

@@ -14,10 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::{
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
-};
 use rustix::fs::{FlockOperation, flock};
 use tokio::{
     net::TcpListener,
@@ -33,7 +29,9 @@ use super::{
     lobby, peer,
     report::{Contained, Report, report},
     runs::Runs,
-    session, telemetry, wake,
+    session,
+    system::Signals,
+    telemetry, wake,
 };
 use crate::protocol::{
     ErrorKind, ErrorReply, Status,
@@ -192,10 +190,10 @@ pub fn serve(options: &ServeOptions) -> Result<(), ErrorReply> {
 }
 
 fn detach() -> Result<(), ErrorReply> {
-    Command::new("/proc/self/exe")
-        .arg0("authsome")
-        .args(["daemon", "serve", "--logged"])
-        .spawn()
+    netns::ourselves()
+        .and_then(|program| {
+            Command::new(program).arg0("authsome").args(["daemon", "serve", "--logged"]).spawn()
+        })
         .map(drop)
         .map_err(|error| unavailable(format!("cannot start the daemon: {error}"), None))
 }
@@ -222,7 +220,7 @@ struct Server {
     announced: bool,
     shared: Arc<Shared>,
     listener: UnixListener,
-    signals: SignalFd,
+    signals: Signals,
     home: Home,
     runtime: Runtime,
     /// Ends the dashboard.
@@ -262,11 +260,10 @@ impl Server {
         // Own session, so that the terminal's signals and hang-up are not ours; unreadable to other
         // processes of the user (prctl(2), PR_SET_DUMPABLE); a umask that lets nobody else read.
         let _ = rustix::process::setsid();
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-            .map_err(|error| io_error("making itself unreadable")(&error))?;
+        netns::forbid_tracing().map_err(|error| io_error("making itself unreadable")(&error))?;
         paths::private_umask();
         raise_descriptor_limit();
-        let signals = block_signals().map_err(|error| io_error("signals")(&error))?;
+        let signals = Signals::block().map_err(|error| io_error("signals")(&error))?;
 
         let hold = Hold::new(&home, claim).map_err(|error| io_error("its home")(&error))?;
         let runtime = Builder::new_multi_thread()
@@ -484,15 +481,6 @@ fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-}
-
-/// TERM and INT are read from a descriptor; threads made later inherit the mask.
-fn block_signals() -> nix::Result<SignalFd> {
-    let mut mask = SigSet::empty();
-    mask.add(Signal::SIGTERM);
-    mask.add(Signal::SIGINT);
-    mask.thread_block()?;
-    SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC)
 }
 
 /// A socket file left by a daemon that was killed is replaced: the lock says that nobody serves it.

@@ -2,10 +2,9 @@
 
 use std::os::{fd::BorrowedFd, unix::net::UnixListener};
 
-use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::hold::Hold;
+use super::{hold::Hold, system::Signals};
 
 /// What there is to do.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +24,7 @@ pub(super) struct Woken {
 /// Waits; none if that fails, which is logged.
 pub(super) fn wait(
     listener: &UnixListener,
-    signals: &SignalFd,
+    signals: &Signals,
     hold: &Hold,
     other: Option<BorrowedFd<'_>>,
 ) -> Option<Woken> {

@@ -27,6 +27,18 @@ const MAX_DESCRIPTORS: usize = 253;
 /// Descriptors that may wait to be claimed.
 const MAX_PENDING: usize = 512;
 
+/// A socket whose other end is closed is an error and no signal. Where the flag does not exist, that is so
+/// because Rust's runtime ignores SIGPIPE.
+#[cfg(target_os = "linux")]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+/// Where this does not exist either, each descriptor is marked when it is here.
+#[cfg(target_os = "linux")]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(not(target_os = "linux"))]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
+
 /// One end of a connection.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -111,7 +123,7 @@ impl Wire {
                 &self.stream,
                 &mut [IoSliceMut::new(&mut bytes)],
                 &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC,
+                CLOSE_ON_EXEC,
             ) {
                 Ok(received) => break received,
                 Err(rustix::io::Errno::INTR) => {}
@@ -121,7 +133,11 @@ impl Wire {
         // Owned before it is judged: whatever is wrong below, no descriptor leaks.
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                self.descriptors.extend(descriptors);
+                for descriptor in descriptors {
+                    #[cfg(not(target_os = "linux"))]
+                    rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC)?;
+                    self.descriptors.push_back(descriptor);
+                }
             }
         }
         if self.descriptors.len() > MAX_PENDING {
@@ -160,7 +176,7 @@ pub(super) fn send<T: Serialize>(
 pub(super) fn try_send<T: Serialize>(stream: &UnixStream, value: &T) -> io::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let flags = NO_SIGNAL | SendFlags::DONTWAIT;
     loop {
         match rustix::net::send(stream, &line, flags) {
             Ok(sent) if sent == line.len() => return Ok(()),
@@ -182,7 +198,7 @@ fn send_bytes(stream: &UnixStream, line: &[u8], descriptors: &[BorrowedFd<'_>]) 
         {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors"));
         }
-        match sendmsg(stream, &[IoSlice::new(rest)], &mut ancillary, SendFlags::NOSIGNAL) {
+        match sendmsg(stream, &[IoSlice::new(rest)], &mut ancillary, NO_SIGNAL) {
             Ok(count) => sent += count,
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),

@@ -117,7 +117,9 @@ fn run_agent(
     let ca = directory.join("upstream-ca.pem");
     crate::paths::write_private(&ca, upstream.ca.as_bytes())
         .map_err(|error| failed(error.to_string()))?;
-    let mut command = Command::new("/proc/self/exe");
+    let again =
+        netns::ourselves().map_err(|error| failed(format!("cannot find this program: {error}")))?;
+    let mut command = Command::new(again);
     command
         .arg("run")
         .args(["--resolve", &format!("{HOST}:443:127.0.0.1:{}", upstream.port)])

@@ -8,17 +8,21 @@ use std::{
     ffi::OsString,
     fs::{self, File, Metadata, OpenOptions, Permissions},
     io,
-    os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
-        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
-    },
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{AtFlags, OFlags, RenameFlags, inotify, renameat, renameat_with, statat},
+    fs::{AtFlags, OFlags, RenameFlags, renameat, renameat_with, statat},
     io::Errno,
 };
+
+#[cfg_attr(target_os = "macos", path = "anchor/macos.rs")]
+#[cfg_attr(not(target_os = "macos"), path = "anchor/linux.rs")]
+mod system;
+
+pub use self::system::Watch;
+use self::system::{HOLD, device, path_of};
 
 /// How often a directory that is moved while it is put back is put back.
 const ATTEMPTS: usize = 8;
@@ -48,7 +52,7 @@ impl Anchor {
         let place = path.canonicalize()?;
         let mut held = Vec::new();
         for at in place.ancestors().filter(|at| at.parent().is_some()) {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+            let flags = HOLD | OFlags::DIRECTORY | OFlags::NOFOLLOW;
             let directory =
                 OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(at)?;
             held.push(Held { place: at.to_owned(), directory });
@@ -112,19 +116,17 @@ impl Anchor {
         self.held.iter().zip(above).try_for_each(|(held, above)| held.put_back(above))
     }
 
-    /// A descriptor that becomes readable when the directory or one above it is moved (inotify(7)).
+    /// Becomes readable when the directory or one above it is moved.
     ///
     /// # Errors
     /// If the directory itself cannot be watched.
-    pub fn watch(&self) -> io::Result<OwnedFd> {
-        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+    pub fn watch(&self) -> io::Result<Watch> {
+        let watch = Watch::new()?;
         for (above, held) in self.held.iter().rev().enumerate() {
-            // By the descriptor, not by what may be at its place now.
-            let flags = inotify::WatchFlags::MOVE_SELF;
-            match inotify::add_watch(&watch, held.itself(), flags) {
+            match watch.add(&held.directory) {
                 // One above that we may not read; its move is noticed later.
                 Err(Errno::ACCESS) if above > 0 => {}
-                other => drop(other?),
+                other => other?,
             }
         }
         Ok(watch)
@@ -132,12 +134,8 @@ impl Anchor {
 }
 
 impl Held {
-    fn itself(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.directory.as_fd().as_raw_fd()).into()
-    }
-
     fn now(&self) -> io::Result<PathBuf> {
-        fs::read_link(self.itself())
+        path_of(&self.directory)
     }
 
     /// `above` is the directory that it belongs into. All is done by descriptors: neither what its path
@@ -146,11 +144,11 @@ impl Held {
         let Some(name) = self.place.file_name() else { return Ok(()) };
         let own = number(&self.directory.metadata()?);
         match statat(above, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(found) if (found.st_dev, found.st_ino) == own => return Ok(()),
+            Ok(found) if (device(&found), found.st_ino) == own => return Ok(()),
             Err(Errno::ACCESS) => make_enterable(above)?,
             Ok(_) | Err(_) => {}
         }
-        let from = open_directory(&self.itself().join(".."))?;
+        let from = system::above(&self.directory)?;
         let now = self.now()?;
         let Some(now) = now.file_name() else { return Err(io::ErrorKind::NotFound.into()) };
         match renameat_with(&from, now, above, name, RenameFlags::NOREPLACE) {
@@ -181,21 +179,14 @@ impl Held {
 
 /// A directory to look things up in.
 fn open_directory(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::PATH | OFlags::DIRECTORY).bits();
+    let flags = (HOLD | OFlags::DIRECTORY).bits();
     OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
 }
 
 /// Lets the owner of a directory, whom we must be, enter it and write to it.
 fn make_enterable(directory: &File) -> io::Result<()> {
     let mode = directory.metadata()?.mode() | 0o700;
-    let itself = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
-    fs::set_permissions(itself, Permissions::from_mode(mode & 0o7777))
-}
-
-/// Reads what a watch has to say, so that it is not readable until there is more.
-pub fn drain_watch(watch: &OwnedFd) {
-    let mut buffer = [0_u8; 4096];
-    while rustix::io::read(watch, &mut buffer).is_ok_and(|count| count > 0) {}
+    system::set_permissions(directory, Permissions::from_mode(mode & 0o7777))
 }
 
 fn number(found: &Metadata) -> (u64, u64) {
@@ -225,7 +216,8 @@ mod tests {
 
         assert!(!anchor.is_in_place());
         assert_eq!(anchor.place().unwrap(), away.canonicalize().unwrap());
-        assert!(rustix::io::read(&watch, &mut [0_u8; 256]).unwrap() > 0);
+        let mut told = [rustix::event::PollFd::new(&watch, rustix::event::PollFlags::IN)];
+        assert_eq!(rustix::event::poll(&mut told, None), Ok(1));
         anchor.put_back().unwrap();
         assert!(path.join("key").exists() && !away.exists());
     }

@@ -63,10 +63,10 @@ pub(super) enum Event {
 
 /// An enclosure in the making. Dropping it ends that.
 pub(super) trait Begun {
-    /// Where the agent will see the files that it is to trust: in the home's place, if that is covered by
-    /// another directory.
-    fn trust_dir<'a>(&'a self, home: &'a Path) -> &'a Path {
-        home
+    /// Where the agent of this run will see the files that it is to trust: in the home's place, if that is
+    /// covered by another directory.
+    fn trust_dir(&self, home: &Path, _run: &str) -> PathBuf {
+        home.to_owned()
     }
 
     /// Makes the rest of it, without starting the agent.

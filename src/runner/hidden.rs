@@ -14,8 +14,7 @@ use crate::protocol::{ErrorKind, ErrorReply};
 /// # Errors
 /// `--expose` or `--hide` of a path that cannot be so treated.
 pub(super) fn paths(actor: &Actor, plan: &Plan) -> Result<(Vec<PathBuf>, Vec<String>), ErrorReply> {
-    let runtime = plan.env.get(OsStr::new("XDG_RUNTIME_DIR")).map(PathBuf::from);
-    let mut hidden = netns::default_hidden(actor.uid(), runtime.as_deref());
+    let mut hidden = usual(actor, plan);
     hidden.extend(bus_socket(plan));
     hidden.extend(named_sockets(plan));
     for path in &plan.expose {
@@ -43,6 +42,19 @@ pub(super) fn paths(actor: &Actor, plan: &Plan) -> Result<(Vec<PathBuf>, Vec<Str
         hidden.push(path);
     }
     Ok((hidden, warnings))
+}
+
+/// What is covered without a word.
+#[cfg(target_os = "linux")]
+fn usual(actor: &Actor, plan: &Plan) -> Vec<PathBuf> {
+    let runtime = plan.env.get(OsStr::new("XDG_RUNTIME_DIR")).map(PathBuf::from);
+    netns::default_hidden(actor.uid(), runtime.as_deref())
+}
+
+/// What is covered without a word.
+#[cfg(target_os = "macos")]
+fn usual(actor: &Actor, plan: &Plan) -> Vec<PathBuf> {
+    netns::darwin::default_hidden(actor.user_home(&plan.env).as_deref())
 }
 
 /// The directories that must be covered, without links. One that is not there now could come to be there

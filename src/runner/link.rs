@@ -5,11 +5,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
-
 use super::{Actor, failed};
 use crate::{
     daemon::client::{Acting, Client},
@@ -140,7 +135,27 @@ impl Link {
     }
 }
 
+/// Readable when it is time to look for a daemon.
+#[cfg(target_os = "macos")]
 fn reconnect_timer() -> rustix::io::Result<OwnedFd> {
+    use nix::sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue};
+    let milliseconds = isize::try_from(RECONNECT.as_millis()).unwrap_or(isize::MAX);
+    let (filter, flags) = (EventFilter::EVFILT_TIMER, EvFlags::EV_ADD | EvFlags::EV_ONESHOT);
+    let timer = KEvent::new(0, filter, flags, FilterFlag::empty(), milliseconds, 0);
+    let queue = Kqueue::new().and_then(|queue| {
+        queue.kevent(&[timer], &mut [], None)?;
+        Ok(queue.into())
+    });
+    queue.map_err(|error| rustix::io::Errno::from_raw_os_error(error as i32))
+}
+
+/// Readable when it is time to look for a daemon.
+#[cfg(target_os = "linux")]
+fn reconnect_timer() -> rustix::io::Result<OwnedFd> {
+    use rustix::time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
+    };
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
     let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
     let value = Timespec { tv_sec: RECONNECT.as_secs().cast_signed(), tv_nsec: 0 };

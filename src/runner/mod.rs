@@ -10,10 +10,16 @@ mod environment;
 mod hidden;
 mod link;
 mod namespace;
+#[cfg(target_os = "macos")]
+mod pf;
 mod program;
+#[cfg(target_os = "macos")]
+mod proxy;
 mod publish;
 mod redirect;
 mod seccomp;
+#[cfg(target_os = "macos")]
+mod sheath;
 mod ssh;
 mod user;
 
@@ -93,7 +99,7 @@ pub struct Ready {
 /// Whatever failed, with its mend. There is no agent then, and nothing left behind.
 pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
     // Neither to be read nor traced by what we start (prctl(2), PR_SET_DUMPABLE).
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    netns::forbid_tracing()
         .map_err(|error| failed(format!("cannot make this process unreadable: {error}")))?;
     let begun = plan.redirect.begin(&actor, &plan)?;
     let id = run_id()?;
@@ -123,8 +129,8 @@ pub fn prepare(actor: Actor, plan: Plan) -> Result<Ready, ErrorReply> {
         // Where it cannot be made, browsers will say that they do not trust the run.
         let _ = paths::create_private_dir(&missing);
     }
-    let trust_dir = begun.trust_dir(actor.home.root());
-    let mut overlay = Overlay::plan(trust_dir, &open.ca.certificate, &seen, program);
+    let trust_dir = begun.trust_dir(actor.home.root(), &id);
+    let mut overlay = Overlay::plan(&trust_dir, &open.ca.certificate, &seen, program);
     overlay.leave(&plan.expose);
     if actor.credentials().is_none() {
         ssh::add_to(&mut overlay);

@@ -1,5 +1,7 @@
 //! The usual enclosure: a network namespace of its own, in which every address is local.
 
+#![cfg(target_os = "linux")]
+
 use std::{os::fd::BorrowedFd, path::PathBuf};
 
 use netns::{Beginning, Network, ProbeReport, Sandbox, Spec};

@@ -23,7 +23,7 @@ pub(super) fn names(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
         let names = [Some(OsStr::new(NAME)), called_name.as_deref()];
         candidates.extend(names.into_iter().flatten().filter_map(|n| absolute(directory.join(n))));
     }
-    keep_ours(candidates, Path::new("/proc/self/exe"))
+    netns::ourselves().map_or_else(|_| Vec::new(), |program| keep_ours(candidates, &program))
 }
 
 fn absolute(path: PathBuf) -> Option<PathBuf> {

@@ -3,6 +3,8 @@
 //! Without mounts the agent's trust comes from variables alone, and the files that they name lie in a
 //! directory of their own, gone when the run ends.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     ffi::OsStr,
     fs::{self, File, Permissions},
@@ -76,8 +78,8 @@ pub(super) fn begin(plan: &Plan) -> Result<Box<dyn Begun>, ErrorReply> {
 }
 
 impl Begun for Beginning {
-    fn trust_dir<'a>(&'a self, _home: &'a Path) -> &'a Path {
-        self.files.path()
+    fn trust_dir(&self, _home: &Path, _run: &str) -> PathBuf {
+        self.files.path().to_owned()
     }
 
     fn complete(self: Box<Self>, contents: Contents<'_>) -> Result<Complete, ErrorReply> {

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use nix::unistd::{Gid, Uid, User, getgrouplist, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, User};
 
 use crate::{
     daemon::client::Owner,
@@ -80,14 +80,10 @@ impl Actor {
             message: format!("cannot go on as {}, who called sudo: {error}", user.owner.name),
             hint: Some("run it without sudo".to_owned()),
         };
-        let (uid, gid) = (Uid::from_raw(user.owner.uid), Gid::from_raw(user.owner.gid));
-        let groups: Vec<_> = user.groups.iter().copied().map(Gid::from_raw).collect();
-        setgroups(&groups)
-            .and_then(|()| setresgid(gid, gid, gid))
-            .and_then(|()| setresuid(uid, uid, uid))
-            .map_err(|error| failed(&error))?;
+        let uid = user.owner.uid;
+        give_up_root(&user.owner, &user.groups).map_err(|error| failed(&error))?;
         let mut args = std::env::args_os();
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(netns::ourselves().map_err(|error| failed(&error))?);
         command.arg0(args.next().unwrap_or_default()).args(args).envs(self.variables());
         for name in ROOTS_OWN {
             command.env_remove(name);
@@ -113,6 +109,7 @@ impl Actor {
         })
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn uid(&self) -> u32 {
         self.sudo.as_ref().map_or_else(|| rustix::process::getuid().as_raw(), |user| user.owner.uid)
     }
@@ -148,12 +145,8 @@ impl Actor {
 
 impl SudoUser {
     fn new(user: User) -> Self {
-        let groups = std::ffi::CString::new(user.name.as_str())
-            .ok()
-            .and_then(|name| getgrouplist(&name, user.gid).ok())
-            .unwrap_or_else(|| vec![user.gid]);
         Self {
-            groups: groups.into_iter().map(Gid::as_raw).collect(),
+            groups: groups(&user),
             shell: user.shell,
             owner: Owner {
                 uid: user.uid.as_raw(),
@@ -163,6 +156,41 @@ impl SudoUser {
             },
         }
     }
+}
+
+/// All groups of a user.
+#[cfg(target_os = "linux")]
+fn groups(user: &User) -> Vec<u32> {
+    let groups = std::ffi::CString::new(user.name.as_str())
+        .ok()
+        .and_then(|name| nix::unistd::getgrouplist(&name, user.gid).ok())
+        .unwrap_or_else(|| vec![user.gid]);
+    groups.into_iter().map(Gid::as_raw).collect()
+}
+
+/// There the system finds them when they are taken on: they may be more than a process can name.
+#[cfg(target_os = "macos")]
+fn groups(user: &User) -> Vec<u32> {
+    vec![user.gid.as_raw()]
+}
+
+/// Groups, group and user, for good.
+#[cfg(target_os = "linux")]
+fn give_up_root(user: &Owner, groups: &[u32]) -> std::io::Result<()> {
+    use nix::unistd::{setgroups, setresgid, setresuid};
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let groups: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&groups)?;
+    setresgid(gid, gid, gid)?;
+    Ok(setresuid(uid, uid, uid)?)
+}
+
+/// The same. Root's setgid(2) and setuid(2) set all three.
+#[cfg(target_os = "macos")]
+fn give_up_root(user: &Owner, _: &[u32]) -> std::io::Result<()> {
+    netns::darwin::initgroups(&user.name, user.gid)?;
+    nix::unistd::setgid(Gid::from_raw(user.gid))?;
+    Ok(nix::unistd::setuid(Uid::from_raw(user.uid))?)
 }
 
 fn sudo_uid(env: &BTreeMap<OsString, OsString>) -> Option<u32> {

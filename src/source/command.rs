@@ -20,7 +20,7 @@ use std::{
 use nix::unistd::{AccessFlags, access};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+    process::{Pid, Signal, kill_process_group},
 };
 use zeroize::Zeroizing;
 
@@ -98,16 +98,14 @@ pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>
 /// A program and what it starts; killed on drop, unless it has ended before.
 struct Group {
     child: Child,
-    /// Readable once it has ended (pidfd_open(2)).
+    /// Readable once it has ended.
     ended: OwnedFd,
     reaped: bool,
 }
 
 impl Group {
     fn new(mut child: Child) -> io::Result<Self> {
-        let opened = pid(&child)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from));
-        match opened {
+        match pid(&child).and_then(end_of) {
             Ok(ended) => Ok(Self { child, ended, reaped: false }),
             Err(error) => {
                 let _ = child.kill();
@@ -150,6 +148,35 @@ impl Drop for Group {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Readable once a child has ended (pidfd_open(2)).
+#[cfg(target_os = "linux")]
+fn end_of(child: Pid) -> io::Result<OwnedFd> {
+    Ok(rustix::process::pidfd_open(child, rustix::process::PidfdFlags::empty())?)
+}
+
+/// Readable once a child has ended (kqueue(2)).
+#[cfg(target_os = "macos")]
+fn end_of(child: Pid) -> io::Result<OwnedFd> {
+    use nix::{
+        errno::Errno,
+        sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue},
+    };
+    let number = usize::try_from(child.as_raw_nonzero().get()).map_err(io::Error::other)?;
+    let add =
+        |number, filter, what, data| KEvent::new(number, filter, EvFlags::EV_ADD, what, data, 0);
+    let queue = Kqueue::new()?;
+    let ended = add(number, EventFilter::EVFILT_PROC, FilterFlag::NOTE_EXIT, 0);
+    match queue.kevent(&[ended], &mut [], None) {
+        // It has ended already, and waits to be asked how: a timer that is due says the same.
+        Err(Errno::ESRCH) => {
+            let now = add(0, EventFilter::EVFILT_TIMER, FilterFlag::empty(), 0);
+            queue.kevent(&[now], &mut [], None)?;
+        }
+        other => drop(other?),
+    }
+    Ok(queue.into())
 }
 
 fn pid(child: &Child) -> io::Result<Pid> {
