@@ -17,6 +17,7 @@ pub mod config;
 pub mod daemon;
 pub mod dashboard;
 pub mod demo;
+#[cfg(target_os = "linux")]
 pub mod doctor;
 pub mod gate;
 pub mod identity;
@@ -32,6 +33,7 @@ pub mod provider;
 pub mod request_path;
 pub mod runner;
 pub mod scrub;
+#[cfg(target_os = "linux")]
 pub mod sidecar;
 pub mod source;
 pub mod telemetry;

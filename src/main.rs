@@ -4,13 +4,14 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use authsome::{
     cli::{Cli, usage},
-    commands, demo, doctor,
+    commands, demo,
     output::{self, Output},
 };
 use clap::Parser as _;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
+    #[cfg(target_os = "linux")]
     netns::use_built_in_name_services();
     // The namespace's helper is this binary again; it must come before everything that could start a
     // thread or open a descriptor.
@@ -28,7 +29,8 @@ fn main() -> ExitCode {
         #[cfg(target_os = "macos")]
         Some(netns::pf::PROBE_ARGUMENT) => return netns::pf::probe_main(),
         Some(demo::AGENT_ARGUMENT) => return demo::agent::main(&args),
-        Some(doctor::AGENT_ARGUMENT) => return doctor::main(),
+        #[cfg(target_os = "linux")]
+        Some(authsome::doctor::AGENT_ARGUMENT) => return authsome::doctor::main(),
         _ => {}
     }
     match Cli::try_parse_from(&args) {

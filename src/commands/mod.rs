@@ -9,6 +9,7 @@ mod collector;
 mod completions;
 mod daemon;
 pub mod demo;
+#[cfg(target_os = "linux")]
 pub mod doctor;
 mod error;
 mod export;
@@ -33,8 +34,10 @@ mod scan;
 pub mod serve;
 mod set_default;
 mod shell;
+#[cfg(target_os = "linux")]
 pub mod sidecar;
 mod store;
+#[cfg(target_os = "linux")]
 mod trust;
 mod ui;
 mod vault;
@@ -161,6 +164,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
     );
     if cfg!(target_os = "macos") || !needs_root {
         actor.become_user()?;
+        #[cfg(target_os = "linux")]
         crate::sidecar::enter(&actor.home)?;
     }
     let Global { profile, identity, verbose, .. } = cli.global;
@@ -176,8 +180,18 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Shell(args) => {
             return shell::shell(args, context).map_err(|error| error.or_code(125));
         }
+        #[cfg(target_os = "linux")]
         Command::Doctor(args) => return doctor::doctor(&args, context),
+        #[cfg(target_os = "linux")]
         Command::Sidecar(args) => return sidecar::guard(&args, context),
+        // What they look at and make are namespaces.
+        #[cfg(not(target_os = "linux"))]
+        Command::Doctor(_) | Command::Sidecar(_) | Command::Trust(_) => {
+            return Err(Error::new(ErrorKind::Unavailable, "this is for Linux alone".to_owned())
+                .hint(
+                    "a run proves its way before the agent starts: authsome run -- true".to_owned(),
+                ));
+        }
         Command::Demo(args) => return demo::demo(&args, context),
         Command::Import(args) => return import::import(&args, context),
         Command::Login(args) => login::login(args, context),
@@ -195,6 +209,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<ExitCode, Error> {
         Command::Deny(args) => approve::deny(args, context),
         Command::Identity(args) => identity::identity(args.command, context),
         Command::Profile(args) => profile::profile(args.command, context),
+        #[cfg(target_os = "linux")]
         Command::Trust(args) => trust::trust(&args, context),
         Command::Ui(args) => ui::ui(&args, context),
         Command::Whoami(_) => whoami::whoami(context),

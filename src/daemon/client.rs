@@ -119,7 +119,7 @@ impl Client {
         let stream = UnixStream::connect(home.daemon_socket()).ok()?;
         stream.set_read_timeout(Some(limit)).ok()?;
         stream.set_write_timeout(Some(limit)).ok()?;
-        let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
+        let peer = super::peer::process(&stream)?;
         let mut wire = Wire::new(stream);
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let request = Request::Status;
@@ -128,7 +128,7 @@ impl Client {
         let late = answered.is_err_and(|error| {
             matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
         });
-        late.then(|| peer.pid.as_raw_pid().cast_unsigned())
+        late.then_some(peer)
     }
 
     /// Connects to the daemon, starting it if there is none.

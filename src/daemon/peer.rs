@@ -57,6 +57,20 @@ pub(super) fn check(stream: &UnixStream) -> Result<(), Error> {
     })
 }
 
+/// The process at the other end.
+#[cfg(target_os = "linux")]
+pub(super) fn process(stream: &UnixStream) -> Option<u32> {
+    let peer = socket_peercred(stream).ok()?;
+    Some(peer.pid.as_raw_nonzero().get().cast_unsigned())
+}
+
+/// The process at the other end (`LOCAL_PEERPID`).
+#[cfg(target_os = "macos")]
+pub(super) fn process(stream: &UnixStream) -> Option<u32> {
+    use nix::sys::socket::{getsockopt, sockopt::LocalPeerPid};
+    getsockopt(stream, LocalPeerPid).ok().map(i32::cast_unsigned)
+}
+
 /// Is the other end this user's, or root's?
 pub(super) fn is_own(stream: &UnixStream) -> bool {
     #[cfg(target_os = "linux")]

@@ -90,13 +90,25 @@ impl Inside {
     }
 }
 
+/// A socket whose other end is closed is an error and no signal. Where the flag does not exist, that is so
+/// because Rust's runtime ignores SIGPIPE.
+#[cfg(target_os = "linux")]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+/// Nobody gives sockets where this does not exist.
+#[cfg(target_os = "linux")]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(not(target_os = "linux"))]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
+
 fn ask(giver: &OwnedFd, family: u8, back: &StdUnixStream) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors = [back.as_fd()];
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
     // The open file is shared with `run`, and so is what is set on it: never wait, whatever that says.
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let flags = SendFlags::DONTWAIT | NO_SIGNAL;
     sendmsg(giver, &[IoSlice::new(&[family])], &mut ancillary, flags).map(drop)
 }
 
@@ -105,7 +117,7 @@ fn take(from: &UnixStream, family: u8) -> io::Result<OwnedFd> {
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let slices = &mut [IoSliceMut::new(&mut byte)];
-    let received = recvmsg(from, slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let received = recvmsg(from, slices, &mut ancillary, CLOSE_ON_EXEC)?;
     let socket = ancillary.drain().find_map(|message| {
         if let RecvAncillaryMessage::ScmRights(mut sockets) = message {
             sockets.next()

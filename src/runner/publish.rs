@@ -1,4 +1,6 @@
-//! Ports that are to be published and cannot be an agent's.
+//! Ports that are to be published and cannot be an agent's: where it has the host's network, there are none.
+
+#![cfg(target_os = "linux")]
 
 use super::Plan;
 use crate::protocol::{

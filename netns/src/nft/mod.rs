@@ -23,9 +23,9 @@ use nix::sys::{
 };
 
 pub(crate) use self::expression::{
-    META_IN, META_MARK, META_OUT, META_PROTOCOL, Refusal, Rule, TCP, UDP, accept, drop_it, from_port, icmp, icmpv6,
-    is, is_not, is_reply, meta, protocol, redirect, refuse, to_loopback4, to_loopback6,
-    to_network15, to_port,
+    META_IN, META_MARK, META_OUT, META_PROTOCOL, Refusal, Rule, TCP, UDP, accept, drop_it,
+    from_port, icmp, icmpv6, is, is_not, is_reply, meta, protocol, redirect, refuse, to_loopback4,
+    to_loopback6, to_network15, to_port,
 };
 use self::message::{Answer, Messages, attribute, name, nested, number};
 

@@ -10,7 +10,9 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use self::line::line;
-pub(super) use self::verify::{checked, keep_aside, view};
+pub(super) use self::verify::view;
+#[cfg(target_os = "linux")]
+pub(super) use self::verify::{checked, keep_aside};
 use super::{Context, Error};
 use crate::{
     audit::{Entry, Filter, read},

@@ -58,6 +58,7 @@ pub(in crate::commands) enum Status {
 
 impl Found {
     /// Can it be stored?
+    #[cfg(target_os = "linux")]
     pub(in crate::commands) fn is_credential(&self) -> bool {
         self.status == Status::Found
     }

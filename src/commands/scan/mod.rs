@@ -106,6 +106,7 @@ fn compare(client: &mut Client, args: &ScanArgs, found: &mut Found) -> Result<()
 }
 
 /// What is in this process's environment.
+#[cfg(target_os = "linux")]
 pub(super) fn in_environment(registry: &Registry) -> Vec<Found> {
     let sources = without_examples(vec![environment()], registry);
     find(registry.iter().map(AsRef::as_ref), &sources)
