@@ -78,6 +78,9 @@ impl Cause {
             Step::IdMap
             | Step::Link
             | Step::Proc
+            | Step::Landlock
+            | Step::Filter
+            | Step::Mediate
             | Step::Listen { .. }
             | Step::Cover { .. }
             | Step::Write { .. }
