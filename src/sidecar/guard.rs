@@ -141,9 +141,10 @@ fn own_directory(path: &Path, mode: u32, user: User) -> Result<(), ErrorReply> {
     if inside.next().is_some() {
         return Err(refused(&io::Error::other(format!("it is user {}'s", found.uid()))));
     }
-    chown(path, Some(user.uid), Some(user.gid)).map_err(|error| refused(&error))?;
+    // In this order: the mode of what is not one's own takes a capability more (CAP_FOWNER).
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
-        .map_err(|error| refused(&error))
+        .map_err(|error| refused(&error))?;
+    chown(path, Some(user.uid), Some(user.gid)).map_err(|error| refused(&error))
 }
 
 /// What there is to do.
