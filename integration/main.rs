@@ -10,6 +10,7 @@ mod cli;
 mod clients;
 mod dashboard;
 mod dns;
+mod docker;
 mod doctor;
 mod escape;
 mod http;

@@ -1,6 +1,7 @@
 //! A scene: a home of its own, an upstream, and the built program run as an ordinary user.
 
 mod apis;
+pub(crate) mod docker;
 pub(crate) mod packages;
 mod upstream;
 

@@ -65,6 +65,11 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Self {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// At an address of the test's choice.
+    pub(crate) fn start_at(address: &'static str) -> Self {
         let authority = Authority::new();
         let ca_pem = authority.pem.clone();
         let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(
@@ -87,7 +92,7 @@ impl Upstream {
                 .build()
                 .unwrap();
             runtime.block_on(async move {
-                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let listener = TcpListener::bind(address).await.unwrap();
                 sender.send(listener.local_addr().unwrap()).unwrap();
                 loop {
                     let Ok((tcp, _)) = listener.accept().await else { continue };
