@@ -22,7 +22,6 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Error> {
         command: vec![own.into_os_string(), AGENT_ARGUMENT.into()],
         agent: Some(AGENT.to_owned()),
         acting: context.acting()?,
-        redirect: Redirect::default(),
         options: RunOptions::default(),
         redirect: Redirect::default(),
         host_ports: Vec::new(),
