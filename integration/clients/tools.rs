@@ -52,7 +52,10 @@ fn skopeo() {
     Row::new(GROUP, "skopeo", DOCKER, ["skopeo", "inspect", "--raw", image])
         .asks("/token")
         .with_own_roots()
-        .needs(["HOME"])
+        // Else it looks into a directory of the system's, which may be another's.
+        .file("auth.json", "{}")
+        .variable("REGISTRY_AUTH_FILE", "auth.json")
+        .needs(["HOME", "REGISTRY_AUTH_FILE"])
         .note("docker pull's exchange: challenge, token service, registry")
         .check();
 }
