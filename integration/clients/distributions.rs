@@ -65,6 +65,8 @@ fn proven(layout: &Layout) {
         let entry = entry.unwrap();
         command.arg("--ro-bind").arg(entry.path()).arg(Path::new("/").join(entry.file_name()));
     }
+    // Where it was built, if an ordinary user runs the tests.
+    command.arg("--ro-bind").args([outside.get_program(), outside.get_program()]);
     command.args(["--", "/bin/sh", "-c", &script]);
     command.env_clear().envs(outside.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("AUTHSOME", outside.get_program()).env("TOKEN", GITHUB.secret());
