@@ -123,6 +123,14 @@ fn claude_codes_own_sandbox_works_through_its_proxy() {
 }
 
 #[test]
+fn what_programs_name_after_their_pid_is_told_apart_between_runs() {
+    let scene = Scene::new();
+    let pid = || scene.run(["sh", "-c", "echo $$"]).success().trim().parse::<u32>().unwrap();
+    let pids: std::collections::BTreeSet<_> = (0..4).map(|_| pid()).collect();
+    assert!(pids.len() > 1, "{pids:?}");
+}
+
+#[test]
 fn sudo_says_what_keeps_it_from_working() {
     let scene = Scene::new();
     let output = said(&scene, "sudo -n true");

@@ -34,7 +34,7 @@ use crate::{
     giver::Giver,
     helper::report,
     message::{ExitStatus, Go, Order, Report, Text},
-    mounts, privileges, probe,
+    mounts, pids, privileges, probe,
     signals::Signals,
     sys,
     terminal::Terminal,
@@ -60,6 +60,8 @@ fn prepare(control: &Control) -> Result<Option<(Pid, Signals)>, Failure> {
     sys::default_child_signal();
     let signals = Signals::block(&[Signal::SIGCHLD]).in_step(Step::Guard)?;
     mounts::fresh_proc().in_step(Step::Proc)?;
+    // Without it all works but what takes these numbers for the machine's.
+    let _ = pids::scatter();
     control.send(&Report::Ready).in_step(Step::Control)?;
     loop {
         let Some(frame) = control.receive::<Order>().in_step(Step::Control)? else {

@@ -57,6 +57,7 @@ mod notify;
 mod outcome;
 #[cfg(any(target_os = "macos", test))]
 pub mod pf;
+mod pids;
 mod pins;
 mod privileges;
 mod probe;
