@@ -165,7 +165,7 @@ fn a_daemon_of_another_version_is_named_and_replaced() {
     let _ = fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).unwrap();
     put_owner(&scene, &socket);
-    let place = socket.clone();
+    let place = socket;
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let place = place.clone();

@@ -4,6 +4,8 @@
 //! would the files and sockets that programs name after their number in a directory that runs share.
 //! Claude Code's sandbox is one that then fails.
 
+#![cfg(target_os = "linux")]
+
 use std::{
     fs::File,
     hash::{BuildHasher, RandomState},

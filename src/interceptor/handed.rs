@@ -63,6 +63,13 @@ pub(super) async fn take_all(
     }
 }
 
+/// What is taken does not go on to other programs.
+#[cfg(target_os = "linux")]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+/// Elsewhere nobody hands connections over.
+#[cfg(not(target_os = "linux"))]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
+
 enum Taken {
     Connection(StdStream, SocketAddr),
     /// A message without a descriptor, or without an address.
@@ -78,7 +85,7 @@ fn take(socket: &impl AsFd) -> io::Result<Taken> {
         socket,
         &mut [IoSliceMut::new(&mut text)],
         &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
+        CLOSE_ON_EXEC,
     )?;
     let mut descriptor = None;
     for message in ancillary.drain() {
