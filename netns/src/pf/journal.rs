@@ -101,6 +101,8 @@ impl Store for Directory {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn journal() -> Journal {
@@ -130,15 +132,22 @@ mod tests {
     #[test]
     fn a_journal_that_cannot_be_read_is_an_error_and_not_none() {
         let place = tempfile::tempdir().unwrap();
-        let store = Directory::new(place.path()).unwrap();
+        let store = Directory::new(&place.path().join("authsome")).unwrap();
         File::create(store.file()).unwrap().write_all(b"{\"gid\":1").unwrap();
         assert!(store.load().is_err());
     }
 
     #[test]
+    fn a_directory_that_others_could_have_touched_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(Directory::new(place.path()).is_err());
+    }
+
+    #[test]
     fn one_at_a_time_has_the_lock() {
         let place = tempfile::tempdir().unwrap();
-        let store = Directory::new(place.path()).unwrap();
+        let store = Directory::new(&place.path().join("authsome")).unwrap();
         let held = store.lock().unwrap();
         assert!(held.is_some() && store.lock().unwrap().is_none());
         drop(held);
