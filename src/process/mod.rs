@@ -13,7 +13,7 @@
 //! The same thread says what is listened on in a run's network namespace.
 //!
 //! On macOS there is no such socket: there who connects is asked for before the connection is served, since
-//! it is not taken from others ([`member`]).
+//! it is not taken from others ([`mod@member`]).
 //!
 //! Knows nothing of runs, gates or logs. How it fails: with no process named, never with a guess. That
 //! is so where the process is gone, or has closed the connection, before it was looked for; where it
