@@ -120,7 +120,17 @@ fn refused(address: SocketAddr) -> Result<(), String> {
         socket.recv(&mut [0])
     };
     match attempt() {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        // The last two as a firewall refuses, over IPv4 and IPv6 (icmp(7), ipv6(7)).
+        Err(error)
+            if [
+                io::ErrorKind::ConnectionRefused,
+                io::ErrorKind::HostUnreachable,
+                io::ErrorKind::PermissionDenied,
+            ]
+            .contains(&error.kind()) =>
+        {
+            Ok(())
+        }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err("was sent".to_owned()),
         Err(error) => Err(error.to_string()),
         Ok(_) => Err("was answered".to_owned()),
