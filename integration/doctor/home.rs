@@ -223,7 +223,8 @@ fn a_daemon_that_is_stopped_is_named() {
 fn a_lock_that_another_program_holds_is_named_with_its_process() {
     let scene = resting();
     let mut command = Command::new("flock");
-    command.arg(scene.home().join("daemon.lock")).args(["sh", "-c", "echo held; exec sleep 60"]);
+    command.arg("--no-fork").arg(scene.home().join("daemon.lock"));
+    command.args(["sh", "-c", "echo held; exec sleep 60"]);
     scene.as_user(&mut command);
     let mut holder = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut held = [0; 5];
