@@ -9,12 +9,13 @@
 #
 # Everything is made ready below the prefix first and then renamed into place, the program last: what
 # fails on the way leaves what was there before. Nothing is downloaded.
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@" # for those who type `sh install.sh`
 set -euo pipefail
 umask 022
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'install: %s\n' "$1" >&2; [ $# -lt 2 ] || printf 'install: hint: %s\n' "$2" >&2; exit 1; }
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"; }
+usage() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p;}' "$0"; }
 
 here=$(cd "$(dirname "$0")" && pwd)
 uid=$(id -u)

@@ -48,7 +48,7 @@ use crate::config;
 
 const EXAMPLES: &str = "\
 Examples:
-  authsome login github                 store a key (asked for, never shown)
+  authsome login openai                 store a key (asked for, never shown)
   authsome run -- claude                run an agent; its requests to GitHub carry the key
   authsome scan --import                take the keys from this directory's .env files
 

@@ -83,9 +83,13 @@ impl Error {
             Self::WorkingDirectory { .. } => {
                 Some("start from a directory that is not hidden from the command".to_owned())
             }
+            Self::NotFound { program, .. } => Some(if program.as_encoded_bytes().contains(&b'/') {
+                "see whether the file and the interpreter in its first line exist".to_owned()
+            } else {
+                "install it, or name it by its path: authsome run -- /path/to/it".to_owned()
+            }),
             Self::NoCommand
             | Self::Start(_)
-            | Self::NotFound { .. }
             | Self::NotExecutable { .. }
             | Self::Interrupted { .. }
             | Self::Lost

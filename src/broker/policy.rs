@@ -120,6 +120,12 @@ impl LivePolicy {
         lock(&self.shared.current).clone()
     }
 
+    /// Looks at the directory now. A run that begins after a file was saved is decided about by what was
+    /// saved, not for half a second by what was there before.
+    pub fn look(&self) {
+        self.shared.look();
+    }
+
     /// Adds a `[[rule]]` to `policy.toml`, of which nothing else changes, and decides by it from now on.
     /// A rule that is there already is not added again.
     ///

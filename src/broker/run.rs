@@ -81,6 +81,7 @@ impl RunGate {
         requests: Arc<AtomicU64>,
         notice: Arc<dyn Notice>,
     ) -> Result<(Self, RunOpened), ErrorReply> {
+        broker.common.policy().look();
         let snapshot = broker.snapshot();
         let options = &open.options;
         for (provider, connection) in &options.connections {

@@ -2,9 +2,12 @@
 //!
 //! Closing a socket with unread input resets the connection, and a reset discards what the peer has not
 //! read yet: an agent in the middle of an upload would never see why it was refused. So after our last
-//! byte we read and discard for a short while (RFC 9112 §9.6).
+//! byte we read and discard for a short while (RFC 9112 §9.6). The same holds for a stream of HTTP/2: one
+//! that is answered before its request has ended is reset (RFC 9113 §8.1), and clients are about that take
+//! such a reset for a failure and lose the answer (curl 7.88, Debian 12's).
 
 use std::{
+    future::poll_fn,
     io,
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
@@ -12,14 +15,28 @@ use std::{
     time::Duration,
 };
 
+use hyper::body::{Body as _, Incoming};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Sleep, sleep},
+    task::spawn_local,
+    time::{Sleep, sleep, timeout},
 };
 
 /// How long the peer has to close its side.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Reads and discards what is left of the body of a request that is being answered, for a short while.
+/// Only of HTTP/2: with HTTP/1.1 it would ask for a body that the client holds back until `100 Continue`.
+/// Ends with the connection.
+pub(super) fn discard(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
+    spawn_local(timeout(LINGER, async move {
+        while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
+    }));
+}
 
 /// A TCP stream that lingers in `shutdown`.
 #[derive(Debug)]

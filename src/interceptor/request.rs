@@ -6,12 +6,14 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use http::{Method, Request, Response, StatusCode, Uri, request::Parts, uri::PathAndQuery};
+use http::{
+    Method, Request, Response, StatusCode, Uri, Version, request::Parts, uri::PathAndQuery,
+};
 use hyper::body::Incoming;
 
 use super::{
     authority::{self, Wrong},
-    exchange, head, inject, placed, probe,
+    exchange, head, inject, linger, placed, probe,
     problem::Problem,
     record::Entry,
     renew::Spare,
@@ -46,6 +48,9 @@ pub(super) async fn handle(site: Rc<Site>, mut request: Request<Incoming>) -> Re
         }
         Err(problem) => {
             entry.edit(|record| record.decision = Decision::Deny);
+            if parts.version == Version::HTTP_2 {
+                linger::discard(body);
+            }
             return response::refuse(problem, entry);
         }
     };

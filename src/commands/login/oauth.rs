@@ -55,7 +55,9 @@ pub(super) fn login(
     let mut client = context.client()?;
     let mut view: LoginView = client.call(Request::BeginLogin(Box::new(begin)))?;
     let deadline = args.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let follow = Follow { args, context, browser };
+    let token = definition.filter(|definition| definition.fields.iter().any(|field| field.secret));
+    let token = token.map(|definition| definition.name.as_str());
+    let follow = Follow { args, context, browser, token };
     let mut pasting = false;
     loop {
         match &view.step {
@@ -166,6 +168,8 @@ struct Follow<'a> {
     args: &'a LoginArgs,
     context: &'a Context,
     browser: bool,
+    /// The provider's name, if it takes a token of the user's as well.
+    token: Option<&'a str>,
 }
 
 impl Follow<'_> {
@@ -253,11 +257,13 @@ impl Follow<'_> {
     ) -> Result<ClientCredentials, Error> {
         let output = &self.context.output;
         let name = &view.display_name;
+        let token = self.token.map(|name| format!("authsome login {name} --flow api_key"));
         if !person() || output.is_json() {
             let mend = format!(
                 "register one with the redirect URI {redirect_uri}{}, then add --client-id ID \
-                 --client-secret-stdin",
-                hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
+                 --client-secret-stdin{}",
+                hint.map(|hint| format!(" ({hint})")).unwrap_or_default(),
+                token.map(|command| format!("; or store a token: {command}")).unwrap_or_default()
             );
             let message = format!("{name} wants a client of your own");
             return Err(Error::new(ErrorKind::Usage, message).hint(mend));
@@ -267,6 +273,9 @@ impl Follow<'_> {
             output.note(hint);
         }
         output.note(format!("its redirect URI: {redirect_uri}"));
+        if let Some(command) = token {
+            output.note(format!("or store a token instead: {command}"));
+        }
         let id = output::prompt_line("Client id: ")?;
         let secret = needs_secret
             .then(|| output::prompt_secret("Client secret (empty if it has none): "))
