@@ -24,6 +24,7 @@
 mod address;
 mod answer;
 mod begin;
+mod bound;
 mod bpf;
 mod connect;
 mod cover;
