@@ -59,18 +59,20 @@ impl Places {
             Transport::Tcp => TCP,
             Transport::Udp => UDP,
         };
-        let mut found = None;
-        for table in tables {
-            // A family that the kernel does not have.
-            let Ok(table) = fs::read_to_string(table) else { continue };
-            for at in table.lines().skip(1).filter_map(|line| self.own(transport, line, wanted)) {
-                if at.ip().to_canonical() == wanted.ip() {
-                    return Some(at);
-                }
-                found = found.or(Some(at));
-            }
-        }
-        found
+        // A family that the kernel does not have.
+        let tables = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
+        let lines: Vec<_> = tables
+            .flat_map(|table| {
+                table.lines().filter_map(|line| entry(transport, line)).collect::<Vec<_>>()
+            })
+            .filter(|(at, _)| at.port() == wanted.port())
+            .collect();
+        let (own, others): (Vec<_>, Vec<_>) =
+            lines.into_iter().partition(|(_, inode)| self.0.contains(inode));
+        let exact = own.iter().find(|(at, _)| at.ip().to_canonical() == wanted.ip());
+        let (at, _) = exact.or_else(|| own.first())?;
+        // Two programs may share a place (`SO_REUSEPORT`): the kernel would choose.
+        (!others.iter().any(|(other, _)| share(at.ip(), other.ip()))).then_some(*at)
     }
 
     fn forget_the_gone(&mut self) {
@@ -82,17 +84,24 @@ impl Places {
             .collect();
         self.0.retain(|inode| there.contains(inode));
     }
+}
 
-    fn own(&self, transport: Transport, line: &str, wanted: SocketAddr) -> Option<SocketAddr> {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let at = place(fields.next()?)?;
-        let (state, inode) = (fields.nth(1)?, inode(line)?);
-        let right = match transport {
-            Transport::Tcp => state == LISTENING,
-            Transport::Udp => state == UNCONNECTED || state == CONNECTED,
-        };
-        (right && at.port() == wanted.port() && self.0.contains(&inode)).then_some(at)
-    }
+/// Where a socket is that can be reached, and its inode number.
+fn entry(transport: Transport, line: &str) -> Option<(SocketAddr, u64)> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let at = place(fields.next()?)?;
+    let state = fields.nth(1)?;
+    let right = match transport {
+        Transport::Tcp => state == LISTENING,
+        Transport::Udp => state == UNCONNECTED || state == CONNECTED,
+    };
+    right.then_some((at, inode(line)?))
+}
+
+/// May what is sent to a socket at `own` come to one at `other`?
+fn share(own: IpAddr, other: IpAddr) -> bool {
+    let (own, other) = (own.to_canonical(), other.to_canonical());
+    own == other || other.is_unspecified()
 }
 
 /// The tenth field of a line.
@@ -134,6 +143,25 @@ mod tests {
         assert_eq!(places.find(Transport::Udp, at), None);
         drop(listener);
         assert_eq!(places.find(Transport::Tcp, at), None);
+    }
+
+    #[test]
+    fn a_place_that_is_shared_with_another_is_not_the_commands() {
+        let sharing = |at: SocketAddr| {
+            let kind = socket2::Type::DGRAM;
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, kind, None).unwrap();
+            socket.set_reuse_port(true).unwrap();
+            socket.bind(&at.into()).unwrap();
+            socket
+        };
+        let first = sharing("127.0.0.1:0".parse().unwrap());
+        let at = first.local_addr().unwrap().as_socket().unwrap();
+        let (first, second) = (OwnedFd::from(first), OwnedFd::from(sharing(at)));
+        let mut places = Places::default();
+        places.note(&first).unwrap();
+        assert_eq!(places.find(Transport::Udp, at), None);
+        places.note(&second).unwrap();
+        assert_eq!(places.find(Transport::Udp, at), Some(at));
     }
 
     #[test]
