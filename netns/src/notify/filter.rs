@@ -28,8 +28,9 @@ const SOCKET_TYPE: u32 = 0xf;
 const FASTOPEN: u32 = 0x2000_0000;
 
 /// Options of `IPPROTO_IP` that change nothing about where a packet goes (ip(7), `<linux/in.h>`). Not among
-/// them: `IP_OPTIONS`, which has source routes, and `IP_UNICAST_IF`.
-const IP_OPTIONS: [i32; 25] = [
+/// them: `IP_OPTIONS`, which has source routes, `IP_UNICAST_IF`, and whatever joins a group: the kernel
+/// tells the network at once, in a packet whose address is the command's choice (RFC 3376).
+const IP_OPTIONS: [i32; 22] = [
     libc::IP_TOS,
     libc::IP_TTL,
     libc::IP_PKTINFO,
@@ -46,19 +47,16 @@ const IP_OPTIONS: [i32; 25] = [
     libc::IP_MULTICAST_IF,
     libc::IP_MULTICAST_TTL,
     libc::IP_MULTICAST_LOOP,
-    libc::IP_ADD_MEMBERSHIP,
     libc::IP_DROP_MEMBERSHIP,
     libc::IP_UNBLOCK_SOURCE,
     libc::IP_BLOCK_SOURCE,
-    libc::IP_ADD_SOURCE_MEMBERSHIP,
     libc::IP_DROP_SOURCE_MEMBERSHIP,
     libc::IP_MULTICAST_ALL,
     52, // IP_PROTOCOL
-    42, // MCAST_JOIN_GROUP
 ];
 /// The same of `IPPROTO_IPV6` (ipv6(7), `<linux/in6.h>`). Not among them: routing headers, next hops,
 /// `IPV6_PKTINFO` and `IPV6_UNICAST_IF`.
-const IPV6_OPTIONS: [i32; 20] = [
+const IPV6_OPTIONS: [i32; 18] = [
     libc::IPV6_V6ONLY,
     libc::IPV6_RECVERR,
     libc::IPV6_MTU,
@@ -67,7 +65,6 @@ const IPV6_OPTIONS: [i32; 20] = [
     libc::IPV6_MULTICAST_HOPS,
     libc::IPV6_MULTICAST_LOOP,
     libc::IPV6_MULTICAST_IF,
-    libc::IPV6_ADD_MEMBERSHIP,
     libc::IPV6_DROP_MEMBERSHIP,
     libc::IPV6_RECVPKTINFO,
     libc::IPV6_RECVHOPLIMIT,
@@ -78,7 +75,6 @@ const IPV6_OPTIONS: [i32; 20] = [
     libc::IPV6_FREEBIND,
     libc::IPV6_RECVORIGDSTADDR,
     29, // IPV6_MULTICAST_ALL
-    42, // MCAST_JOIN_GROUP
 ];
 /// Options of `SOL_SOCKET` that choose an interface, or would be left waiting for what the kernel tells of a
 /// send that the supervisor has made.
@@ -301,6 +297,9 @@ mod tests {
         for (level, name) in [
             (libc::IPPROTO_IP, libc::IP_OPTIONS),
             (libc::IPPROTO_IP, 50), // IP_UNICAST_IF
+            (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP),
+            (libc::IPPROTO_IP, 42), // MCAST_JOIN_GROUP
+            (libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP),
             (libc::IPPROTO_IPV6, libc::IPV6_RTHDR),
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO),
             (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT),
