@@ -65,12 +65,13 @@ impl Place {
         let path = self.directory.join(name);
         let temporary = path.with_extension("new");
         let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o644)
-                .open(&temporary)?;
+            // Of an earlier start; or a link, where the agent may write too, to what is not for it.
+            match fs::remove_file(&temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
             // Whatever the umask is.
             file.set_permissions(Permissions::from_mode(0o644))?;
             file.write_all(contents)?;
@@ -130,6 +131,17 @@ mod tests {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o644);
         }
+    }
+
+    #[test]
+    fn a_link_is_not_followed_out_of_the_directory() {
+        let (directory, place) = place();
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        std::os::unix::fs::symlink(outside.path(), directory.path().join("env.new")).unwrap();
+        place.fill("", &BTreeMap::new()).unwrap();
+        assert_eq!(outside.as_file().metadata().unwrap().len(), 0);
+        let mode = outside.as_file().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
