@@ -132,6 +132,25 @@ fn an_edited_policy_decides_in_a_run_that_is_under_way() {
 }
 
 #[test]
+fn a_run_begins_with_what_was_saved_right_before() {
+    for scene in scenes() {
+        scene.run(["true"]).success();
+        put(&scene, FORBID);
+        assert_eq!(code(&scene.run(["curl", "-sS", MODELS]).success()), "policy-denied");
+    }
+}
+
+#[test]
+fn a_denied_upload_over_http2_learns_why() {
+    let scene = Scene::connected();
+    put(&scene, FORBID);
+    let script = "for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do \
+                  curl -sS --http2 -d '{}' -o \"$1\" -w '%{http_version} %{http_code}\n' \"$0\"; done";
+    let answers = scene.run(["sh", "-c", script, MODELS, "/dev/null"]).success();
+    assert_eq!(answers, "2 403\n".repeat(12));
+}
+
+#[test]
 fn a_denied_request_of_the_log_is_explained_by_the_rule() {
     let scene = Scene::new();
     put(&scene, FORBID);

@@ -16,6 +16,12 @@ use crate::doctor::{Finding, Questions};
 const ANSWER: Duration = Duration::from_secs(5);
 /// The kernel refuses a datagram before `send` returns.
 const REFUSAL: Duration = Duration::from_secs(1);
+/// How: for want of a listener, or as prohibited, which ICMP and ICMPv6 report differently.
+const REFUSED: [io::ErrorKind; 3] = [
+    io::ErrorKind::ConnectionRefused,
+    io::ErrorKind::HostUnreachable,
+    io::ErrorKind::PermissionDenied,
+];
 /// No answer to a probe is longer.
 const LONGEST: u64 = 1024;
 
@@ -106,8 +112,7 @@ fn datagrams(name: &'static str, ports: &[u16], ipv6: bool) -> Finding {
     Finding::unless(name, &wrong, "refused at once", BROKEN)
 }
 
-/// Is a datagram refused, as it must be? For want of a listener (QUIC), or as prohibited, which ICMP
-/// and ICMPv6 report differently (icmp(7)); the sender meets it in `send` or in what follows.
+/// Is a datagram refused, as it must be? The sender meets it in `send` or in what follows.
 fn refused(address: SocketAddr) -> Result<(), String> {
     let any: IpAddr = match address.ip() {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -122,13 +127,9 @@ fn refused(address: SocketAddr) -> Result<(), String> {
     };
     match attempt() {
         Ok(_) => Err("was answered".to_owned()),
-        Err(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::PermissionDenied => Ok(()),
-            io::ErrorKind::WouldBlock => Err("was sent".to_owned()),
-            _ => Err(error.to_string()),
-        },
+        Err(error) if REFUSED.contains(&error.kind()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err("was sent".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
