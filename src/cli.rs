@@ -38,7 +38,7 @@ pub use self::{
     },
     run::RunArgs,
     shell::{Kind as ShellKind, ShellArgs},
-    sidecar::{Connect, Format, Names, SidecarArgs, TrustArgs},
+    sidecar::{Connect, Format, Names, SidecarArgs, TrustArgs, trust_dir},
     vault::{
         BackupArgs, MoveKeyArgs, PASSPHRASE_HINT, PassphraseArgs, Place, RestoreArgs, RotateArgs,
         UnlockArgs, VaultArgs, VaultCommand,

@@ -1,5 +1,6 @@
 //! `authsome sidecar` beside an agent in one network namespace, as root and as root of a user namespace.
 
+mod doctor;
 mod net;
 
 use std::{

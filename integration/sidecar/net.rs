@@ -120,6 +120,30 @@ impl Net {
         Self::sidecar_by(command, scene, flags)
     }
 
+    /// `authsome` as `docker exec` starts it beside the sidecar: as root with its container's rights, or,
+    /// without `rights`, as the sidecar's user.
+    pub(super) fn beside(&self, scene: &Scene, rights: bool, args: &[&str]) -> Command {
+        let mut command = self.command("setpriv");
+        if rights {
+            let kept = "-all,+net_admin,+setuid,+setgid";
+            command.arg(format!("--bounding-set={kept}")).arg("--inh-caps=-all");
+        } else {
+            command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]);
+            if is_root() {
+                command.arg(format!("--reuid={SIDECAR}")).arg(format!("--regid={SIDECAR}"));
+                command.arg("--clear-groups");
+            }
+        }
+        command
+            .arg(program(scene))
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("AUTHSOME_HOME", scene.directory.path().join("vault"))
+            .env("AUTHSOME_TRUST_DIR", trust(scene));
+        command
+    }
+
     fn sidecar_by(mut command: Command, scene: &Scene, flags: &[&str]) -> Command {
         command
             .args(["sidecar", "--user", if is_root() { SIDECAR } else { "0" }])

@@ -14,6 +14,8 @@ use crate::{
 
 /// Where the agent's container finds what it is to trust, unless said otherwise.
 const TRUST_DIR: &str = "/run/authsome";
+/// The variable that says otherwise.
+const TRUST_DIR_VARIABLE: &str = "AUTHSOME_TRUST_DIR";
 
 const HELP: &str = "\
 For a container that shares the network namespace of an agent's container (docker run --network
@@ -108,7 +110,7 @@ pub struct SidecarArgs {
     #[arg(long, value_enum, default_value_t = Names::Leave)]
     pub dns: Names,
     /// Directory that the agent's container sees too (read-only): roots, variables
-    #[arg(long, value_name = "DIR", env = "AUTHSOME_TRUST_DIR", default_value = TRUST_DIR)]
+    #[arg(long, value_name = "DIR", env = TRUST_DIR_VARIABLE, default_value = TRUST_DIR)]
     pub trust_dir: PathBuf,
     /// Where the agent sees it, if elsewhere
     #[arg(long, value_name = "DIR")]
@@ -147,8 +149,15 @@ pub struct TrustArgs {
     #[arg(long, value_enum, default_value_t = Format::Env)]
     pub format: Format,
     /// Where the agent sees the directory
-    #[arg(long, value_name = "DIR", env = "AUTHSOME_TRUST_DIR", default_value = TRUST_DIR)]
+    #[arg(long, value_name = "DIR", env = TRUST_DIR_VARIABLE, default_value = TRUST_DIR)]
     pub dir: PathBuf,
+}
+
+/// Where a sidecar shares what its agents need, as far as the environment says.
+#[must_use]
+pub fn trust_dir(environment: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let named = environment(TRUST_DIR_VARIABLE).filter(|value| !value.is_empty());
+    named.map_or_else(|| TRUST_DIR.into(), PathBuf::from)
 }
 
 impl SidecarArgs {

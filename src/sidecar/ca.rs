@@ -4,7 +4,7 @@
 //! It lies in the home, 0600, as the master key does; where that is a temporary directory, so is this.
 
 use std::{
-    io::Read as _,
+    io::{self, Read as _},
     time::{Duration, SystemTime},
 };
 
@@ -47,6 +47,32 @@ pub(super) fn authority(home: &Home) -> Result<RunCaKey, ErrorReply> {
     let text = serde_json::to_vec(&made).map_err(|error| failed(&error))?;
     paths::write_private(&path, &zeroize::Zeroizing::new(text)).map_err(paths)?;
     Ok(made)
+}
+
+/// The authority's certificate, PEM, if there is one.
+#[must_use]
+pub fn certificate(home: &Home) -> Option<String> {
+    /// The key beside it stays where it is.
+    #[derive(serde::Deserialize)]
+    struct Public {
+        certificate: String,
+    }
+    let file = paths::open_private(&home.root().join(FILE)).ok()??;
+    let mut text = zeroize::Zeroizing::new(Vec::new());
+    file.take(LONGEST).read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok().map(|Public { certificate }| certificate)
+}
+
+/// Has a sidecar served this home? Root without the rights of root, as in its container, cannot look
+/// into it, and there nobody else's home would be root's to name.
+#[must_use]
+pub fn has_served(home: &Home) -> bool {
+    match home.root().join(FILE).symlink_metadata() {
+        Ok(_) => true,
+        Err(error) => {
+            error.kind() == io::ErrorKind::PermissionDenied && nix::unistd::geteuid().is_root()
+        }
+    }
 }
 
 fn lasts(found: &RunCaKey) -> bool {

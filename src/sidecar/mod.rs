@@ -23,10 +23,11 @@ mod ready;
 mod share;
 
 pub use self::{
+    ca::{certificate, has_served},
     enter::enter,
     guard::{Plan, become_user, guard},
     marked::Marked,
-    open::{Opened, Opening, open},
-    ready::is_ready,
+    open::{Opened, Opening, open, variables},
+    ready::{guard_of, is_ready},
     share::{Place, exports, lines, written},
 };

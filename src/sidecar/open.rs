@@ -11,9 +11,11 @@ use netns::shared;
 use super::{ca, marked::Marked, share::Place};
 use crate::{
     daemon::client::Client,
+    interceptor::RunCa,
     paths::Home,
     protocol::{
-        ErrorKind, ErrorReply, ListenerKind, OpenRun, Request, RunEvent, RunOpened, RunOptions,
+        ErrorKind, ErrorReply, ListenerKind, OpenRun, Request, RunCaKey, RunEvent, RunOpened,
+        RunOptions, Secret,
     },
     runner::{proxy_variables, run_id},
 };
@@ -77,6 +79,29 @@ pub fn open(opening: Opening<'_>, mut client: Client) -> Result<Opened, ErrorRep
     opening.marked.serving();
     opening.place.ready()?;
     Ok(Opened { client, probed, warnings: opened.warnings })
+}
+
+/// The variables that an agent would be given now: what a run of these options is told, which is opened
+/// and closed again without a listener.
+///
+/// # Errors
+/// What the daemon says.
+pub fn variables(
+    options: RunOptions,
+    mut client: Client,
+) -> Result<BTreeMap<String, String>, ErrorReply> {
+    let (certificate, key) =
+        RunCa::generate().map_err(|error| ErrorReply::caused(ErrorKind::Failed, &error, None))?;
+    let opened: RunOpened = client.call(Request::OpenRun(Box::new(OpenRun {
+        id: run_id()?,
+        command: NAME.to_owned(),
+        agent: NAME.to_owned(),
+        ca: RunCaKey { certificate, key: Secret(key) },
+        options,
+        names: BTreeMap::new(),
+        proxy: proxy_variables(&BTreeMap::new()),
+    })))?;
+    Ok(opened.set_env)
 }
 
 impl Opened {

@@ -33,9 +33,14 @@ impl Ready {
 /// Does the directory say that a sidecar is ready which is still there?
 #[must_use]
 pub fn is_ready(directory: &Path) -> bool {
-    let said = fs::read(directory.join(FILE)).ok();
-    let said: Option<Ready> = said.and_then(|text| serde_json::from_slice(&text).ok());
-    said.is_some_and(|said| Ready::of(said.pid).as_ref() == Some(&said))
+    guard_of(directory).is_some()
+}
+
+/// The guard of the sidecar that the directory says is ready, if it is still there.
+#[must_use]
+pub fn guard_of(directory: &Path) -> Option<u32> {
+    let said: Ready = serde_json::from_slice(&fs::read(directory.join(FILE)).ok()?).ok()?;
+    (Ready::of(said.pid).as_ref() == Some(&said)).then_some(said.pid)
 }
 
 /// The 22nd field, of a process that has not ended. The second, in parentheses, may hold anything.

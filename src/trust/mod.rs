@@ -26,7 +26,7 @@ use std::{
 };
 
 use self::places::Places;
-pub use self::shared::{Shared, shared, shared_variables};
+pub use self::shared::{SHARED_CERTIFICATES, Shared, shared, shared_variables};
 use crate::interceptor::CA_SUBJECT_HASH;
 
 /// Name of the merged bundle in the trust directory.

@@ -21,6 +21,9 @@ const AUTHORITY: &str = "authsome-ca.pem";
 /// Name of the Java key store.
 const JAVA: &str = "cacerts.jks";
 
+/// The shared files that hold the authority's certificate in PEM.
+pub const SHARED_CERTIFICATES: [&str; 2] = [BUNDLE, AUTHORITY];
+
 /// Files to be shared, and the variables that name them.
 #[derive(Debug)]
 pub struct Shared {

@@ -63,6 +63,19 @@ impl Messages {
     }
 }
 
+/// Attributes one behind the other: their kinds and values.
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (header, _) = rest.split_first_chunk::<4>()?;
+        let [a, b, c, d] = *header;
+        let length = usize::from(u16::from_ne_bytes([a, b]));
+        let value = rest.get(4..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([c, d]) & !NESTED, value))
+    })
+}
+
 /// What the kernel says.
 pub(super) struct Answer<'a> {
     pub(super) kind: u16,

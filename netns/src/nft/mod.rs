@@ -10,6 +10,7 @@ mod expression;
 mod message;
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::{AsRawFd, OwnedFd},
 };
@@ -161,6 +162,18 @@ impl Batch {
         }
     }
 
+    /// The rules alone, as [`dump`] has them.
+    pub(crate) fn rules(&self) -> Vec<u8> {
+        let mut rest = self.messages.bytes.as_slice();
+        let mut rules = Vec::new();
+        while let Some(message) = Answer::take(&mut rest) {
+            if message.kind == NEW_RULE {
+                rules.extend(message.body.get(4..).unwrap_or_default());
+            }
+        }
+        rules
+    }
+
     /// All messages, and the number of the last one, which is acknowledged.
     fn finish(mut self) -> (Vec<u8>, u32) {
         let last = self.messages.acknowledge_last();
@@ -191,6 +204,20 @@ pub(crate) fn dump(table: &str) -> io::Result<Vec<u8>> {
             }
         }
     }
+}
+
+/// How many rules each chain has, of rules as [`dump`] has them.
+pub(crate) fn chains(rules: &[u8]) -> BTreeMap<String, usize> {
+    /// `NFTA_RULE_CHAIN` (`linux/netfilter/nf_tables.h`).
+    const CHAIN: u16 = 2;
+    let mut chains = BTreeMap::new();
+    for (kind, value) in message::attributes(rules) {
+        if kind == CHAIN {
+            let name = String::from_utf8_lossy(value).trim_end_matches('\0').to_owned();
+            *chains.entry(name).or_default() += 1;
+        }
+    }
+    chains
 }
 
 /// A socket that becomes readable when a rule set of this network namespace changes.

@@ -20,13 +20,15 @@ mod probe;
 mod redirect;
 mod rights;
 mod rules;
+mod table;
 
 pub use self::{
     error::Error,
     link::{GuardEnd, Heard, Wanted, WorkerEnd},
-    probe::{Proof, arrives, outside},
+    probe::{Proof, arrives, datagrams_are_refused, is_closed, outside, targets},
     redirect::{Options, Redirect, check_place},
-    rights::{User, keep_network_rights},
+    rights::{User, keep_network_rights, no_right_is_left},
+    table::Table,
 };
 
 /// First argument of a process that must call [`WorkerEnd::take`].

@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     os::fd::{BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -32,13 +32,33 @@ pub fn outside() -> Vec<SocketAddr> {
     all.filter(|ip| there_is_a_way(*ip)).map(|ip| SocketAddr::new(ip, HTTPS)).collect()
 }
 
-/// Proves that a connection to `address`, one of [`outside`], is served by the interceptor of this run.
+/// Where to knock, of each family that leads somewhere: [`outside`], or addresses of the namespace's own.
+#[must_use]
+pub fn targets() -> Vec<SocketAddr> {
+    [OUTSIDE_V4, OUTSIDE_V6].into_iter().filter_map(target).collect()
+}
+
+/// Proves that a connection to `address`, one of [`targets`], is served by the interceptor of this run.
 ///
 /// # Errors
 /// It is not.
 pub fn arrives(address: SocketAddr, run_id: &str) -> Result<(), Error> {
     intercepted(address, run_id)
         .map_err(|error| Error::NotRedirected { address, reason: error.to_string() })
+}
+
+/// Proves that a connection to `address`, one of [`outside`], is refused at once: it is redirected, and
+/// nobody serves it. That of an address of one's own would be refused without any rule.
+///
+/// # Errors
+/// It is let out, or somebody answers.
+pub fn is_closed(address: SocketAddr) -> Result<(), Error> {
+    let reason = match TcpStream::connect_timeout(&address, REFUSAL) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(()),
+        Err(error) => error.to_string(),
+        Ok(_) => "something answered".to_owned(),
+    };
+    Err(Error::NotRedirected { address, reason })
 }
 
 pub(super) fn prove(
@@ -141,8 +161,12 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// The rule's refusal is seen at once, as an error of the call that sends or of the one after.
-fn datagrams_are_refused(address: SocketAddr) -> Result<(), Error> {
+/// Proves that a datagram to `address`, one of [`targets`], does not leave. The rule's refusal is seen at
+/// once, as an error of the call that sends or of the one after.
+///
+/// # Errors
+/// It is not refused.
+pub fn datagrams_are_refused(address: SocketAddr) -> Result<(), Error> {
     let attempt = || {
         let socket = UdpSocket::bind((any(address.ip()), 0))?;
         socket.set_read_timeout(Some(REFUSAL))?;

@@ -59,7 +59,7 @@ pub(super) fn give_up_all(user: User) -> Result<(), Error> {
     privileges::die_with_parent().map_err(failed)?;
     prctl::set_dumpable(false).map_err(|error| failed(error.into()))?;
     let status = fs::read_to_string("/proc/self/status").map_err(failed)?;
-    verify(&status).map_err(failed)
+    no_right_is_left(&status).map_err(failed)
 }
 
 fn become_user(user: User, keep: bool) -> Result<(), Error> {
@@ -74,7 +74,11 @@ fn become_user(user: User, keep: bool) -> Result<(), Error> {
     setresuid(uid, uid, uid).map_err(|error| failed(error.into()))
 }
 
-fn verify(status: &str) -> io::Result<()> {
+/// Does a process's `/proc/PID/status` say that it has no capability?
+///
+/// # Errors
+/// The first set in which one is left, or of which nothing is said.
+pub fn no_right_is_left(status: &str) -> io::Result<()> {
     for set in SETS {
         let value = status.lines().find_map(|line| line.strip_prefix(set)).map(str::trim);
         if value.is_none_or(|value| value.is_empty() || value.bytes().any(|digit| digit != b'0')) {
@@ -93,15 +97,15 @@ mod tests {
 
     #[test]
     fn a_right_that_is_left_is_noticed_in_each_set_that_counts() {
-        verify(CLEAN).unwrap();
+        no_right_is_left(CLEAN).unwrap();
         for set in SETS {
             let left = CLEAN.replace(&format!("{set}\t0"), &format!("{set}\t2"));
-            assert!(verify(&left).is_err(), "{set}");
+            assert!(no_right_is_left(&left).is_err(), "{set}");
         }
     }
 
     #[test]
     fn a_missing_line_is_no_proof() {
-        assert!(verify("CapInh:\t0000000000000000\n").is_err());
+        assert!(no_right_is_left("CapInh:\t0000000000000000\n").is_err());
     }
 }

@@ -10,6 +10,7 @@ mod host;
 mod lost;
 mod machine;
 mod run;
+mod sidecar;
 mod stage;
 mod trust;
 
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use self::{fix::Fixed, run::Inside};
+use self::{fix::Fixed, run::Inside, sidecar::Beside};
 use super::{Context, Error};
 use crate::{
     cli::DoctorArgs,
@@ -43,13 +44,24 @@ pub fn doctor(args: &DoctorArgs, context: &Context) -> Result<ExitCode, Error> {
     if args.stage {
         return stage::run(context);
     }
-    let fixed = if args.fix { fix::all(context) } else { Vec::new() };
+    let beside = Beside::find(context);
+    let [good, bad] = match &beside {
+        Some(_) => {
+            ["The sidecar serves its agents.", "The sidecar does not serve its agents as it must."]
+        }
+        None => ["Agents can run here.", "Agents cannot run here yet."],
+    };
+    // What could be mended is the machine's, and not the container's.
+    let fixed = if args.fix && beside.is_none() { fix::all(context) } else { Vec::new() };
     let clients = match (args.quick, args.slow) {
         (true, _) => Clients::None,
         (_, true) => Clients::All,
         _ => Clients::Quick,
     };
-    let Inside { findings, clients } = examine(context, clients);
+    let Inside { findings, clients } = match beside {
+        Some(beside) => beside.examine(),
+        None => examine(context, clients),
+    };
     let healthy = findings.iter().all(|finding| finding.state != State::Fail);
     let members = json!({
         "ready": healthy,
@@ -66,7 +78,7 @@ pub fn doctor(args: &DoctorArgs, context: &Context) -> Result<ExitCode, Error> {
         }
         show_clients(text, &clients, context.verbose);
         text.blank();
-        text.line(if healthy { "Agents can run here." } else { "Agents cannot run here yet." });
+        text.line(if healthy { good } else { bad });
     })?;
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -115,6 +115,21 @@ fn planned(args: &SidecarArgs, registry: &Registry, context: &Context) -> Result
     Ok(planned)
 }
 
+/// What of the directories of secrets this user cannot read, each with the reason.
+pub(in crate::commands) fn unreadable(directories: &[PathBuf]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for directory in directories {
+        match files(directory) {
+            Ok(found) => wrong.extend(found.into_iter().filter_map(|(_, path)| {
+                let error = fs::File::open(&path).err()?;
+                Some(format!("{}: {error}", path.display()))
+            })),
+            Err(error) => wrong.push(error.message),
+        }
+    }
+    wrong
+}
+
 /// The files of a directory that are no engine's own, by name.
 fn files(directory: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
     let entries = fs::read_dir(directory).map_err(|error| {

@@ -1,11 +1,12 @@
 //! `authsome sidecar`: the guard, and the worker that it starts with the same command line.
 
-mod credentials;
+pub(super) mod credentials;
 
 use std::{
     env,
     ffi::{OsStr, OsString},
     num::NonZeroU32,
+    os::unix::ffi::OsStrExt as _,
     path::Path,
     process::ExitCode,
     sync::{
@@ -222,8 +223,17 @@ fn client(context: &Context) -> Result<Client, Error> {
     Ok(client.acting(context.acting()?))
 }
 
+/// The arguments of the sidecar that process `pid` guards, if that is what it does.
+pub(super) fn guarded_by(pid: u32) -> Option<SidecarArgs> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    let words = line.split(|byte| *byte == 0).map(OsStr::from_bytes);
+    let Command::Sidecar(args) = Cli::try_parse_from(words).ok()?.command else { return None };
+    (!args.ready).then_some(args)
+}
+
 /// What the agent may reach.
-fn options(args: &SidecarArgs, context: &Context) -> Result<RunOptions, Error> {
+pub(super) fn options(args: &SidecarArgs, context: &Context) -> Result<RunOptions, Error> {
     let settings = context.config()?.run.merge(args.settings());
     Ok(settings.settings(|path| std::fs::read_to_string(path))?.options)
 }
@@ -239,15 +249,22 @@ fn roots(args: &SidecarArgs) -> Result<Option<String>, Error> {
 
 /// The context with a home that is named, or one that goes with the container.
 fn at_home(context: &Context) -> Context {
-    if env::var_os("AUTHSOME_HOME").is_some_and(|home| !home.is_empty()) {
-        return context.clone();
+    let home = home(context);
+    if home != context.home {
+        context.output.warning(format!(
+            "AUTHSOME_HOME is not set: what is stored in {} goes with the container",
+            home.root().display()
+        ));
     }
-    let home = Home::at(env::temp_dir().join(EPHEMERAL));
-    context.output.warning(format!(
-        "AUTHSOME_HOME is not set: what is stored in {} goes with the container",
-        home.root().display()
-    ));
     Context { home, ..context.clone() }
+}
+
+/// A sidecar's home: one that is named, or one that goes with the container.
+pub(super) fn home(context: &Context) -> Home {
+    if env::var_os("AUTHSOME_HOME").is_some_and(|home| !home.is_empty()) {
+        return context.home.clone();
+    }
+    Home::at(env::temp_dir().join(EPHEMERAL))
 }
 
 /// A mark that nobody has to keep secret: only who may load rules can set one.
