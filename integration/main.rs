@@ -25,6 +25,7 @@ mod profiles;
 mod publish;
 mod run;
 mod seccomp;
+mod seccomp_made;
 mod shell;
 mod sidecar;
 mod sources;

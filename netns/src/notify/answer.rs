@@ -10,6 +10,8 @@ pub(super) enum Answer {
     Now(Reply),
     /// Once something that may take long is done: in a thread of its own.
     Later(Box<dyn FnOnce() -> Reply + Send>),
+    /// A descriptor was installed, and the call answered with that.
+    Given,
 }
 
 impl Answer {

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::{
     fs::{OFlags, fcntl_getfl},
-    io::Errno,
+    io::{Errno, fcntl_dupfd_cloexec},
     net::{
         AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, bind,
         connect, connect_unspec, getpeername, getsockname, listen, sendmsg,
@@ -25,10 +25,11 @@ use super::{
     address::{Address, is_local, mapped},
     answer::{Answer, done},
     listening::Family,
+    made::Past,
     mediator::Mediator,
     packet,
     places::Transport,
-    sys::Request,
+    sys::{Reply, Request},
     target::Target,
     unix,
 };
@@ -40,14 +41,16 @@ impl Mediator {
     /// `connect`.
     pub(super) fn connect(&mut self, target: &Target, request: &Request) -> Result<Answer, Errno> {
         let [number, at, length, ..] = request.args;
-        let socket = target.descriptor(number)?;
+        let socket = self.descriptor(target, number)?;
         let address = packet::address(target, at, length)?;
         let (family, kind) = (socket_domain(&socket)?, socket_type(&socket)?);
         match (address, family) {
             (Address::Unspecified, _) => Ok(connect_unspec(&socket).into()),
             (Address::Inet(wanted), AddressFamily::INET | AddressFamily::INET6) => {
                 if kind == SocketType::STREAM {
-                    self.connect_stream(socket, family, wanted)
+                    let answer =
+                        self.connect_stream(fcntl_dupfd_cloexec(&socket, 0)?, family, wanted)?;
+                    Ok(self.let_go(socket, answer))
                 } else {
                     let peer = self.datagram(&socket, family, wanted)?;
                     Ok(connect(&socket, &peer).into())
@@ -56,16 +59,36 @@ impl Mediator {
             (Address::Path(name), AddressFamily::UNIX) => {
                 let (address, file) = unix::find(target, &name, &self.hidden)?;
                 let at_once = fcntl_getfl(&socket)?.contains(OFlags::NONBLOCK);
+                let connecting = fcntl_dupfd_cloexec(&socket, 0)?;
                 let action = move || {
-                    let result = connect(&socket, &address);
+                    let result = connect(&connecting, &address);
                     drop(file);
                     done(result)
                 };
-                Ok(if at_once { Answer::Now(action()) } else { Answer::Later(Box::new(action)) })
+                let answer =
+                    if at_once { Answer::Now(action()) } else { Answer::Later(Box::new(action)) };
+                Ok(self.let_go(socket, answer))
             }
             // One that has no file cannot be told from those of other programs.
             (Address::Abstract, AddressFamily::UNIX) => Err(Errno::CONNREFUSED),
             _ => Err(Errno::AFNOSUPPORT),
+        }
+    }
+
+    /// Keeps no duplicate of a socket that has been connected, where one is kept.
+    fn let_go(&self, socket: OwnedFd, answer: Answer) -> Answer {
+        let Some(made) = self.made.clone() else { return answer };
+        let finish = move |reply: Reply| {
+            let under_way = Reply::Error(Errno::INPROGRESS.raw_os_error());
+            if reply == Reply::Value(0) || reply == under_way {
+                made.let_go(&socket, Past::Connected);
+            }
+            reply
+        };
+        match answer {
+            Answer::Now(reply) => Answer::Now(finish(reply)),
+            Answer::Later(action) => Answer::Later(Box::new(move || finish(action()))),
+            Answer::Given => Answer::Given,
         }
     }
 
@@ -150,7 +173,11 @@ impl Mediator {
     /// `bind`: on the loopback, wherever the command wants it.
     pub(super) fn bind(&mut self, target: &Target, request: &Request) -> Result<Answer, Errno> {
         let [number, at, length, ..] = request.args;
-        let socket = target.descriptor(number)?;
+        let socket = match self.descriptor(target, number) {
+            // One for netlink, or one that is somewhere already.
+            Err(Errno::ACCESS | Errno::ISCONN) if self.made.is_some() => return Ok(Answer::go_on()),
+            socket => socket?,
+        };
         let family = socket_domain(&socket)?;
         if family != AddressFamily::INET && family != AddressFamily::INET6 {
             // Reaches no network. Were another socket put in its place meanwhile, it would get an address that
@@ -160,7 +187,15 @@ impl Mediator {
         let Address::Inet(wanted) = packet::address(target, at, length)? else {
             return Err(Errno::AFNOSUPPORT);
         };
-        bind(&socket, &own_address(&socket, family, wanted)?)?;
+        let own = own_address(&socket, family, wanted)?;
+        match (bind(&socket, &own), &self.made) {
+            // It may be taken by a duplicate of ours.
+            (Err(Errno::ADDRINUSE), Some(made)) => {
+                made.collect();
+                bind(&socket, &own)?;
+            }
+            (bound, _) => bound?,
+        }
         if socket_type(&socket)? == SocketType::DGRAM {
             self.places.note(&socket)?;
         }
@@ -170,14 +205,23 @@ impl Mediator {
     /// `listen`: only where [`Self::bind`] put it.
     pub(super) fn listen(&mut self, target: &Target, request: &Request) -> Result<Answer, Errno> {
         let [number, backlog, ..] = request.args;
-        let socket = target.descriptor(number)?;
+        if let Some(made) = &self.made
+            && made.past(target, number) == Some(Past::Listens)
+        {
+            return Ok(Ok(()).into());
+        }
+        let socket = self.descriptor(target, number)?;
         let family = socket_domain(&socket)?;
         if family == AddressFamily::INET || family == AddressFamily::INET6 {
             self.settle(&socket, family)?;
             self.places.note(&socket)?;
         }
         let backlog = u32::try_from(backlog & u64::from(u32::MAX)).unwrap_or_default();
-        Ok(listen(&socket, backlog.cast_signed()).into())
+        listen(&socket, backlog.cast_signed())?;
+        if let Some(made) = &self.made {
+            made.let_go(&socket, Past::Listens);
+        }
+        Ok(Ok(()).into())
     }
 
     /// Gives a socket of IP that has no address one on the loopback, and refuses one that is elsewhere.

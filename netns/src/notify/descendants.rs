@@ -17,10 +17,9 @@ use nix::{
 /// Ends all descendants of this process and waits until they are gone.
 pub(super) fn end() {
     loop {
-        let found = below(std::process::id().cast_signed(), &parents());
-        for pid in &found {
+        for pid in all() {
             // One that has ended since needs no signal.
-            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         // Of those that live, one is a child: its end is waited for, and those that it leaves become ours.
         match waitpid(None, None) {
@@ -36,6 +35,11 @@ fn while_there_are_dead() {
             return;
         }
     }
+}
+
+/// All descendants of this process.
+pub(super) fn all() -> Vec<i32> {
+    below(std::process::id().cast_signed(), &parents())
 }
 
 /// The parent of each process that can be seen.

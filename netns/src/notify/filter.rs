@@ -7,8 +7,11 @@
 
 use nix::libc;
 
-use super::bpf::{
-    ARCHITECTURE, Block, NUMBER, among, answer, any_bit, high, load, load_masked, low, refuse,
+use super::{
+    bpf::{
+        ARCHITECTURE, Block, NUMBER, among, answer, any_bit, high, load, load_masked, low, refuse,
+    },
+    sys::SOCKET_TYPE,
 };
 
 /// The audit architecture of this build (`<linux/audit.h>`); none: this way is not supported on it.
@@ -22,8 +25,6 @@ pub(super) const NATIVE: Option<u32> =
     };
 /// From here on, calls of x86_64 are those of x32 (`__X32_SYSCALL_BIT`).
 const X32: u32 = 0x4000_0000;
-/// What `socket(2)` has in its type besides `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
-const SOCKET_TYPE: u32 = 0xf;
 /// Sends data with the first packet, to an address in memory (tcp(7)).
 const FASTOPEN: u32 = 0x2000_0000;
 
@@ -85,8 +86,17 @@ const NO_TCP_OPTIONS: [i32; 3] = [libc::TCP_FASTOPEN_CONNECT, libc::TCP_ULP, lib
 /// Options of UDP that are let through; encapsulation is not.
 const UDP_OPTIONS: [i32; 3] = [libc::UDP_CORK, libc::UDP_SEGMENT, libc::UDP_GRO];
 
+/// Whose the command's sockets are at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sockets {
+    /// Its own; the supervisor takes duplicates.
+    Taken,
+    /// The supervisor's, which makes them (see [`super::made`]).
+    Made,
+}
+
 /// The whole filter, for system calls of `architecture`.
-pub(super) fn program(architecture: u32) -> Block {
+pub(super) fn program(architecture: u32, sockets: Sockets) -> Block {
     let allow = || answer(libc::SECCOMP_RET_ALLOW);
     let ask = || answer(libc::SECCOMP_RET_USER_NOTIF);
     let mut rules = allow();
@@ -101,10 +111,13 @@ pub(super) fn program(architecture: u32) -> Block {
     rule(&[libc::SYS_sendto], fast_open(3, no_pointer(4, allow(), ask())));
     rule(&[libc::SYS_sendmsg], fast_open(2, ask()));
     rule(&[libc::SYS_sendmmsg], fast_open(3, ask()));
-    rule(&[libc::SYS_socket], sockets());
-    let unix = among(&ints(&[libc::AF_UNIX]), allow(), refuse(libc::EAFNOSUPPORT));
-    rule(&[libc::SYS_socketpair], load(low(0), unix));
-    rule(&[libc::SYS_setsockopt], options());
+    rule(&[libc::SYS_socket], kinds(sockets));
+    rule(&[libc::SYS_socketpair], pairs(sockets));
+    rule(&[libc::SYS_setsockopt], options(sockets));
+    if sockets == Sockets::Made {
+        // A stand-in must not be told from what it stands for.
+        rule(&[libc::SYS_getsockname, libc::SYS_getpeername], ask());
+    }
     // Requests in shared memory, which no filter sees; keys of the user; programs in the kernel.
     rule(
         &[
@@ -126,37 +139,64 @@ pub(super) fn program(architecture: u32) -> Block {
 }
 
 /// Local ones, TCP, UDP, and what the kernel says about its interfaces (getifaddrs(3)).
-fn sockets() -> Block {
+fn kinds(sockets: Sockets) -> Block {
     let allow = || answer(libc::SECCOMP_RET_ALLOW);
-    let protocol = |allowed: &[i32]| {
-        load(low(2), among(&ints(allowed), allow(), refuse(libc::EPROTONOSUPPORT)))
+    let get = || match sockets {
+        Sockets::Taken => allow(),
+        Sockets::Made => answer(libc::SECCOMP_RET_USER_NOTIF),
+    };
+    let protocol = |allowed: &[i32], then: Block| {
+        load(low(2), among(&ints(allowed), then, refuse(libc::EPROTONOSUPPORT)))
     };
     let inet = load_masked(
         low(1),
         SOCKET_TYPE,
         among(
             &ints(&[libc::SOCK_STREAM]),
-            protocol(&[0, libc::IPPROTO_TCP]),
+            protocol(&[0, libc::IPPROTO_TCP], get()),
             among(
                 &ints(&[libc::SOCK_DGRAM]),
-                protocol(&[0, libc::IPPROTO_UDP]),
+                protocol(&[0, libc::IPPROTO_UDP], get()),
                 refuse(libc::EPERM),
             ),
         ),
     );
-    let netlink = protocol(&[libc::NETLINK_ROUTE]);
+    let netlink = protocol(&[libc::NETLINK_ROUTE], allow());
     let family = among(
         &ints(&[libc::AF_INET, libc::AF_INET6]),
         inet,
         among(&ints(&[libc::AF_NETLINK]), netlink, refuse(libc::EAFNOSUPPORT)),
     );
-    load(low(0), among(&ints(&[libc::AF_UNIX]), allow(), family))
+    load(low(0), among(&ints(&[libc::AF_UNIX]), local(sockets, get()), family))
 }
 
-fn options() -> Block {
+/// Local ones.
+fn pairs(sockets: Sockets) -> Block {
+    let unix = local(sockets, answer(libc::SECCOMP_RET_ALLOW));
+    load(low(0), among(&ints(&[libc::AF_UNIX]), unix, refuse(libc::EAFNOSUPPORT)))
+}
+
+/// Those whose messages go where they are connected to, if their sends are not looked at.
+fn local(sockets: Sockets, then: Block) -> Block {
+    let kinds = ints(&[libc::SOCK_STREAM, libc::SOCK_SEQPACKET]);
+    match sockets {
+        Sockets::Taken => then,
+        Sockets::Made => {
+            let others = refuse(libc::EPROTONOSUPPORT);
+            load_masked(low(1), SOCKET_TYPE, among(&kinds, then, others))
+        }
+    }
+}
+
+fn options(sockets: Sockets) -> Block {
     let allow = || answer(libc::SECCOMP_RET_ALLOW);
     let unknown = || refuse(libc::ENOPROTOOPT);
-    let only = |options: &[i32]| load(low(2), among(&ints(options), allow(), unknown()));
+    // Those that a stand-in does not have.
+    let set = || match sockets {
+        Sockets::Taken => allow(),
+        Sockets::Made => answer(libc::SECCOMP_RET_USER_NOTIF),
+    };
+    let only = |options: &[i32]| load(low(2), among(&ints(options), set(), unknown()));
     let all_but = |options: &[i32]| load(low(2), among(&ints(options), unknown(), allow()));
     let mut levels = unknown();
     let mut level = |number: i32, then: Block| {
@@ -203,11 +243,19 @@ mod tests {
 
     /// Runs the filter as the kernel would (`seccomp_run_filters`), for the instructions it uses.
     fn says(architecture: u32, call: u32, args: [u64; 6]) -> u32 {
+        of_program(&program(ARCH, Sockets::Taken), architecture, call, args)
+    }
+
+    fn of_program(
+        program: &[libc::sock_filter],
+        architecture: u32,
+        call: u32,
+        args: [u64; 6],
+    ) -> u32 {
         let mut data = vec![0_u8; 16];
         data[..4].copy_from_slice(&call.to_ne_bytes());
         data[4..8].copy_from_slice(&architecture.to_ne_bytes());
         data.extend(args.iter().flat_map(|argument| argument.to_ne_bytes()));
-        let program = program(ARCH);
         let (mut at, mut word) = (0, 0);
         loop {
             let step = program[at];
@@ -289,6 +337,30 @@ mod tests {
         ] {
             assert_ne!(socket(family, kind, protocol), ALLOW, "{family} {kind} {protocol}");
         }
+    }
+
+    #[test]
+    fn a_command_whose_sends_go_on_gets_no_socket_that_takes_an_address() {
+        let program = program(ARCH, Sockets::Made);
+        let says = |number: libc::c_long, args: &[i32]| {
+            of_program(&program, ARCH, u32::try_from(number).unwrap(), of(args))
+        };
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        for (family, kind) in [
+            (libc::AF_UNIX, libc::SOCK_STREAM),
+            (libc::AF_UNIX, libc::SOCK_SEQPACKET),
+            (libc::AF_INET, libc::SOCK_STREAM),
+            (libc::AF_INET6, libc::SOCK_DGRAM),
+        ] {
+            assert_eq!(says(libc::SYS_socket, &[family, kind | flags, 0]), ASK, "{family} {kind}");
+        }
+        // To the kernel, a raw local socket is one for datagrams.
+        for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
+            let refused = errno(libc::EPROTONOSUPPORT);
+            assert_eq!(says(libc::SYS_socket, &[libc::AF_UNIX, kind | flags, 0]), refused);
+            assert_eq!(says(libc::SYS_socketpair, &[libc::AF_UNIX, kind | flags, 0]), refused);
+        }
+        assert_eq!(says(libc::SYS_socketpair, &[libc::AF_UNIX, libc::SOCK_STREAM, 0]), ALLOW);
     }
 
     #[test]

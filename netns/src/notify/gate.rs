@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use super::{
     cover::{self, Covered},
-    filter,
+    filter::{self, Sockets},
     probe::{self, Forbidden},
     sys,
 };
@@ -42,13 +42,14 @@ impl Gate {
     pub(super) fn close(
         hidden: Vec<PathBuf>,
         forbidden: Forbidden,
+        sockets: Sockets,
     ) -> Result<(Self, OwnedFd, Covered), Failure> {
         let (orders, inbox) = channel();
         let (sender, first) = channel();
         thread::Builder::new()
             .name("gate".to_owned())
             .spawn(move || {
-                let closed = close(&hidden);
+                let closed = close(&hidden, sockets);
                 let serves = closed.is_ok();
                 let told = sender.send(closed).is_ok();
                 if serves && told {
@@ -85,10 +86,11 @@ impl Gate {
     }
 }
 
-fn close(hidden: &[PathBuf]) -> Closed {
+fn close(hidden: &[PathBuf], sockets: Sockets) -> Closed {
     let architecture = filter::NATIVE.ok_or(io::ErrorKind::Unsupported).in_step(Step::Filter)?;
     let covered = cover::hide(hidden).in_step(Step::Landlock)?;
-    let listener = sys::install(&mut filter::program(architecture)).in_step(Step::Filter)?;
+    let listener =
+        sys::install(&mut filter::program(architecture, sockets)).in_step(Step::Filter)?;
     Ok((listener, covered))
 }
 

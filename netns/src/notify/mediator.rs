@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt, io,
     net::SocketAddr,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,12 +15,17 @@ use std::{
     thread,
 };
 
-use nix::libc;
+use nix::{
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use rustix::io::Errno;
 
 use super::{
     answer::Answer,
+    filter::Sockets,
     listening::Listening,
+    made::Made,
     places::Places,
     sys::{self, Reply, Request},
     target::Target,
@@ -29,6 +34,8 @@ use super::{
 
 /// Answers that may take long, at once; more fail with `EAGAIN`.
 const MOST_LATER: usize = 256;
+/// After this long without a question, in milliseconds, sockets that are gone are looked for.
+const QUIET: u16 = 30_000;
 
 /// What decides.
 pub(super) struct Mediator {
@@ -39,6 +46,8 @@ pub(super) struct Mediator {
     pub(super) places: Places,
     /// Which name server a socket has asked, by its inode number.
     pub(super) asked: HashMap<u64, SocketAddr>,
+    /// The command's sockets, where they are made here.
+    pub(super) made: Option<Made>,
     later: Arc<AtomicUsize>,
 }
 
@@ -55,6 +64,7 @@ impl Mediator {
         listening: Listening,
         host_ports: BTreeSet<u16>,
         hidden: Hidden,
+        sockets: Sockets,
     ) -> Self {
         Self {
             listener: Arc::new(listener),
@@ -63,6 +73,7 @@ impl Mediator {
             hidden,
             places: Places::default(),
             asked: HashMap::new(),
+            made: (sockets == Sockets::Made).then(Made::default),
             later: Arc::default(),
         }
     }
@@ -70,10 +81,12 @@ impl Mediator {
     /// Answers until nobody is left to ask.
     pub(super) fn run(mut self) -> io::Result<()> {
         loop {
+            self.tidy();
             let Some(request) = sys::receive(&self.listener)? else { continue };
             match self.answer(&request) {
                 Ok(Answer::Now(reply)) => sys::reply(&self.listener, request.id, reply),
                 Ok(Answer::Later(action)) => self.later(request.id, action),
+                Ok(Answer::Given) => {}
                 Err(error) => {
                     let reply = Reply::Error(error.raw_os_error());
                     sys::reply(&self.listener, request.id, reply);
@@ -93,6 +106,10 @@ impl Mediator {
             return Err(Errno::SRCH);
         }
         match request.call {
+            libc::SYS_socket => self.socket(request),
+            libc::SYS_getsockname => self.own_name(&target, request),
+            libc::SYS_getpeername => self.peer_name(&target, request),
+            libc::SYS_setsockopt => self.set_option(&target, request),
             libc::SYS_connect => self.connect(&target, request),
             libc::SYS_bind => self.bind(&target, request),
             libc::SYS_listen => self.listen(&target, request),
@@ -102,6 +119,15 @@ impl Mediator {
             libc::SYS_sendmsg => self.send_message(&target, request),
             libc::SYS_sendmmsg => self.send_messages(&target, request),
             _ => Err(Errno::NOSYS),
+        }
+    }
+
+    /// Gives back what nobody has any more, whenever nobody has asked for a while.
+    fn tidy(&self) {
+        let Some(made) = &self.made else { return };
+        let mut asking = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut asking, PollTimeout::from(QUIET)) == Ok(0) {
+            made.collect();
         }
     }
 

@@ -18,6 +18,8 @@
 //! handed on with the destination. Files are covered by Landlock ([`cover`]), which also keeps the command from
 //! tracing, and with Linux 6.12 from signalling, processes that are not its own.
 //!
+//! Where pidfd_getfd(2) is refused, as containers do, the sockets are the supervisor's from the start ([`made`]).
+//!
 //! What this must not know: what becomes of a connection. How it fails: closed. A supervisor that is gone
 //! answers nobody: the kernel then fails these calls with `ENOSYS`.
 
@@ -32,12 +34,15 @@ mod descendants;
 mod filter;
 mod gate;
 mod listening;
+mod made;
 mod mediator;
+mod names;
 mod packet;
 mod places;
 mod probe;
 mod receive;
 mod send;
+mod stand;
 mod supervisor;
 mod sys;
 mod target;

@@ -14,8 +14,8 @@ use nix::{sys::prctl, unistd::Pid};
 use rustix::process::set_parent_process_death_signal;
 
 use super::{
-    begin::Start, cover::Covered, descendants, gate::Gate, listening::Listening,
-    mediator::Mediator, probe::Forbidden, target, unix::Hidden,
+    begin::Start, cover::Covered, descendants, filter::Sockets, gate::Gate, listening::Listening,
+    made, mediator::Mediator, probe::Forbidden, target, unix::Hidden,
 };
 use crate::{
     control::{Control, Frame, MAX_DESCRIPTORS},
@@ -56,19 +56,24 @@ fn supervise(control: &Control) -> Result<ExitCode, Failure> {
     privileges::drop_outside_a_namespace(start.user.as_ref()).in_step(Step::Privileges)?;
     // The end of the caller is seen by the control socket: there is something to do then.
     set_parent_process_death_signal(None).in_step(Step::Guard)?;
-    target::can_duplicate().in_step(Step::Mediate)?;
+    let taken = target::can_duplicate().in_step(Step::Mediate)?;
+    let sockets = if taken { Sockets::Taken } else { Sockets::Made };
     let signals = Signals::block(&[nix::sys::signal::Signal::SIGCHLD]).in_step(Step::Guard)?;
-    let (gate, ipv6, warnings) = prepare(control, start)?;
+    let (gate, ipv6, warnings) = prepare(control, start, sockets)?;
     control.send(&Report::Built { catch_all: true, ipv6, warnings }).in_step(Step::Control)?;
     control.send(&Report::Ready).in_step(Step::Control)?;
-    match obey(control, &gate)? {
+    match obey(control, &gate, sockets)? {
         Some(agent) => Ok(init::watch(control, agent, &signals, None)),
         None => Ok(ExitCode::SUCCESS),
     }
 }
 
 /// Sockets, filter and the thread that answers.
-fn prepare(control: &Control, start: Start) -> Result<(Gate, bool, Vec<String>), Failure> {
+fn prepare(
+    control: &Control,
+    start: Start,
+    sockets: Sockets,
+) -> Result<(Gate, bool, Vec<String>), Failure> {
     let paths = |texts: Vec<_>| texts.into_iter().map(PathBuf::from).collect::<Vec<_>>();
     let (covered, unreachable) = (paths(start.cover), paths(start.hide));
     let (listening, mut bound) = Listening::bind().in_step(Step::Listen { port: 0 })?;
@@ -89,10 +94,10 @@ fn prepare(control: &Control, start: Start) -> Result<(Gate, bool, Vec<String>),
     let stranger = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).in_step(Step::Listen { port: 0 })?;
     let hidden = Hidden::new(&[covered.clone(), unreachable].concat());
     let forbidden = Forbidden { stranger, hidden: covered.clone() };
-    let (gate, listener, found) = Gate::close(covered, forbidden)?;
+    let (gate, listener, found) = Gate::close(covered, forbidden, sockets)?;
     warnings.extend(words(&found));
     let host_ports = start.host_ports.into_iter().collect();
-    let mediator = Mediator::new(listener, listening, host_ports, hidden);
+    let mediator = Mediator::new(listener, listening, host_ports, hidden, sockets);
     // Ends with the process. Should it end before, whoever asks waits, and reaches nothing.
     thread::Builder::new()
         .name("mediator".to_owned())
@@ -127,7 +132,7 @@ fn words(covered: &Covered) -> Vec<String> {
 }
 
 /// Does as the caller says until the command runs; none if it never will.
-fn obey(control: &Control, gate: &Gate) -> Result<Option<Pid>, Failure> {
+fn obey(control: &Control, gate: &Gate, sockets: Sockets) -> Result<Option<Pid>, Failure> {
     loop {
         let Some(frame) = control.receive::<Order>().in_step(Step::Control)? else {
             return Ok(None);
@@ -137,7 +142,12 @@ fn obey(control: &Control, gate: &Gate) -> Result<Option<Pid>, Failure> {
                 let result = gate.probe(run_id, ipv6)?;
                 control.send(&Report::Probed(result)).in_step(Step::Control)?;
             }
-            Order::Go(go) => return start(control, gate, *go, frame.descriptors),
+            Order::Go(go) => {
+                if sockets == Sockets::Made {
+                    made::refuse_others(&frame.descriptors).in_step(Step::Mediate)?;
+                }
+                return start(control, gate, *go, frame.descriptors);
+            }
             Order::Signal { .. } | Order::Begin { .. } | Order::Complete(_) => {}
         }
     }

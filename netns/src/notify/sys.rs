@@ -11,6 +11,7 @@ use std::{
 };
 
 use nix::{libc, sys::signal::SigSet};
+use rustix::io::Errno;
 
 /// Puts this thread, and all it starts, under a filter, and returns the descriptor on which the filter
 /// asks. Needs `no_new_privs`, and Linux 5.19: once a call is being answered, only a fatal signal interrupts
@@ -103,6 +104,35 @@ pub(super) fn reply(listener: &OwnedFd, id: u64, reply: Reply) {
     let request = libc::SECCOMP_IOCTL_NOTIF_SEND;
     // SAFETY: the structure has the size that the call's number says, and lives on.
     let _ = unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw mut response) };
+}
+
+/// What `socket(2)` has in its type besides `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
+pub(super) const SOCKET_TYPE: u32 = 0xf;
+
+/// Installs a duplicate of `file` in whoever waits, and answers the call with its number (Linux 5.14).
+///
+/// # Errors
+/// `EMFILE`, and `ENOENT` if nobody waits any more.
+#[expect(unsafe_code, reason = "seccomp's ioctls have no safe wrapper")]
+pub(super) fn give(
+    listener: &OwnedFd,
+    id: u64,
+    file: &OwnedFd,
+    close_on_exec: bool,
+) -> Result<(), Errno> {
+    let addition = libc::seccomp_notif_addfd {
+        id,
+        flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).unwrap_or_default(),
+        srcfd: file.as_raw_fd().cast_unsigned(),
+        newfd: 0,
+        newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
+    };
+    let request = libc::SECCOMP_IOCTL_NOTIF_ADDFD;
+    // SAFETY: the structure has the size that the call's number says, and lives on.
+    if unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw const addition) } < 0 {
+        return Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO));
+    }
+    Ok(())
 }
 
 /// Has what is started begin with no signal blocked, and end when the thread that started it does.

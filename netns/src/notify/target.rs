@@ -15,7 +15,7 @@ use std::{
 
 use nix::libc;
 use rustix::{
-    fs::{Mode, OFlags, open},
+    fs::{Mode, OFlags, open, readlink},
     io::Errno,
     process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
 };
@@ -64,6 +64,17 @@ impl Target {
         pidfd_getfd(&self.process, number.cast_signed(), PidfdGetfdFlags::empty())
     }
 
+    /// The inode number of a socket of its.
+    ///
+    /// # Errors
+    /// `EBADF`, `ENOTSOCK`.
+    pub(super) fn inode(&self, number: u64) -> Result<u64, Errno> {
+        let number = u32::try_from(number & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        let path = format!("/proc/{}/fd/{}", self.thread, number.cast_signed());
+        let link = readlink(path, Vec::new()).map_err(|_| Errno::BADF)?;
+        link.to_str().ok().and_then(socket_inode).ok_or(Errno::NOTSOCK)
+    }
+
     /// Where a name begins for it: its root, or its working directory.
     pub(super) fn start(&self, absolute: bool) -> Result<OwnedFd, Errno> {
         let place = if absolute { "root" } else { "cwd" };
@@ -72,11 +83,22 @@ impl Target {
     }
 }
 
-/// Can the supervisor take descriptors at all? A container's own filter may forbid it.
-pub(super) fn can_duplicate() -> io::Result<()> {
+/// The inode number in what `/proc/PID/fd` says of a socket.
+pub(super) fn socket_inode(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Can the supervisor take descriptors? A container's own filter may forbid it.
+///
+/// # Errors
+/// It may not even look for them.
+pub(super) fn can_duplicate() -> io::Result<bool> {
     let process = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
-    pidfd_getfd(&process, process.as_raw_fd(), PidfdGetfdFlags::empty())?;
-    Ok(())
+    match pidfd_getfd(&process, process.as_raw_fd(), PidfdGetfdFlags::empty()) {
+        Ok(_) => Ok(true),
+        Err(Errno::PERM | Errno::ACCESS | Errno::NOSYS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn pidfd(thread: u32) -> Result<OwnedFd, Errno> {
