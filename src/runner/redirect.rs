@@ -96,8 +96,8 @@ pub(super) fn refused(mut reply: ErrorReply, error: &netns::Error) -> ErrorReply
         ..
     } = error
     {
-        const ANYWAY: &str = "authsome run --redirect seccomp needs no namespace (in a container of Docker's, \
-             --cap-add SYS_PTRACE), and keeps less in";
+        const ANYWAY: &str =
+            "authsome run --redirect seccomp needs no namespace, and keeps less in";
         reply.hint = Some(match reply.hint {
             Some(hint) => format!("{hint}; or: {ANYWAY}"),
             None => ANYWAY.to_owned(),
